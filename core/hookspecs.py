@@ -1,0 +1,98 @@
+"""Every hook that a module may implement. Each call returns fresh objects; all but one are optional.
+
+Core calls each module's implementation by itself, so that one that raises takes only its own module
+out. An implementation may leave out parameters that it does not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+    from fastapi import APIRouter
+    from pydantic import BaseModel
+    from sqlmodel import SQLModel
+
+    from core.context import Context
+    from core.identity import Authenticator, Permission
+    from core.manifest import Manifest
+
+NAMESPACE = "tessera"
+hookspec = pluggy.HookspecMarker(NAMESPACE)
+hookimpl = pluggy.HookimplMarker(NAMESPACE)
+
+
+@hookspec
+def manifest() -> Manifest:  # type: ignore[empty-body]
+    """Who the module is and what it needs; the only hook that every module has."""
+
+
+@hookspec
+def settings() -> type[BaseModel]:  # type: ignore[empty-body]
+    """The class of the module's own settings, extra keys forbidden."""
+
+
+@hookspec
+def routers(version: str) -> Sequence[APIRouter]:  # type: ignore[empty-body]
+    """The routers for one API version ("v1", "v2"), each with a prefix that no other module has."""
+
+
+@hookspec
+def tables() -> Sequence[type[SQLModel]]:  # type: ignore[empty-body]
+    """The module's tables, named ``<module id>_<plural>``."""
+
+
+@hookspec
+def migrations() -> str:  # type: ignore[empty-body]
+    """Where the module's Alembic revisions lie: ``"package:folder"``."""
+
+
+@hookspec
+def services() -> Mapping[type[Any], Callable[[Context], Any]]:  # type: ignore[empty-body]
+    """What the module offers to others: {contract: factory}; one instance a generation."""
+
+
+@hookspec
+def permissions() -> Sequence[Permission]:  # type: ignore[empty-body]
+    """The permissions that the module's routes ask for, and the roles that have them by default."""
+
+
+@hookspec
+def lifespan(context: Context) -> AbstractAsyncContextManager[None]:  # type: ignore[empty-body]
+    """An async context manager around the time in which the module serves."""
+
+
+@hookspec
+def authenticators(context: Context) -> Sequence[Authenticator]:  # type: ignore[empty-body]
+    """Callables (connection) that say who calls: a Principal, or None when they cannot tell."""
+
+
+@hookspec
+def readiness(context: Context) -> Mapping[str, Callable[[], Awaitable[None]]]:  # type: ignore[empty-body]
+    """Named checks for ``/readyz``; one that raises makes the process not ready."""
+
+
+@hookspec
+def commands() -> typer.Typer:  # type: ignore[empty-body]
+    """Commands under ``tessera <module id> …``; their typer context's `obj` runs in a context."""
+
+
+HOOKS: Iterable[str] = (
+    "manifest",
+    "settings",
+    "routers",
+    "tables",
+    "migrations",
+    "services",
+    "permissions",
+    "lifespan",
+    "authenticators",
+    "readiness",
+    "commands",
+)
+"""The names above, in the order in which a generation asks for them."""

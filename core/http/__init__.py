@@ -1,0 +1,1 @@
+"""HTTP: dispatch, versions, problem details, pagination, health."""

@@ -1,0 +1,53 @@
+"""Ground for request and response bodies: what may be in a text, an id, a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+MAX_ID = 2**63 - 1
+
+
+class Schema(BaseModel):
+    """A body: unknown fields are refused, and attributes of rows can be read."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("NUL characters are not allowed")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""Text that every database can hold: no NUL (PostgreSQL refuses it); surrogates pydantic refuses."""
+
+PathId = Annotated[int, Path(ge=1, le=MAX_ID, description="the number of the resource")]
+"""An id in a path."""
+
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+"""An id in a body."""
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # year 1 or 9999 shifted over the edge of the calendar
+        raise ValueError("this moment cannot be told in UTC") from None
+
+
+UtcTime = Annotated[
+    datetime,
+    AfterValidator(_utc),
+    PlainSerializer(
+        lambda moment: moment.isoformat().replace("+00:00", "Z"),
+        return_type=str,
+        when_used="json",
+    ),
+    Field(json_schema_extra={"format": "date-time"}),
+]
+"""A moment in UTC; written with Z (RFC 3339)."""

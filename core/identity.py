@@ -1,0 +1,141 @@
+"""Who is calling, and what they may do.
+
+Core asks; a module (auth, or a stranger's) answers through the `authenticators` hook. Every route
+says who may call it: `public`, or `requires(...)`. One that says nothing makes its module fail when
+the generation is built (`core.http.access`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from core.errors import Forbidden, Unauthenticated
+
+SCOPE_AUTHENTICATORS = "tessera.authenticators"
+SCOPE_PRINCIPAL = "tessera.principal"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A signed-in caller.
+
+    ``id`` is the user's id, ``permissions`` what the role grants in this generation.
+    """
+
+    id: int
+    role: str
+    permissions: frozenset[str] = field(default_factory=frozenset)
+
+    def can(self, permission: str) -> bool:
+        """Whether the caller holds that permission."""
+        return permission in self.permissions
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A permission that a module declares: ``Permission("orders:manage", roles=("moderator",))``.
+
+    The name is ``<module id>:<verb>``. `roles` have it by default; admin has everything.
+    """
+
+    name: str
+    roles: tuple[str, ...] = ()
+    summary: str = ""
+
+
+class Authenticator(Protocol):
+    """Finds out who calls: a Principal, None when it cannot tell; it raises `Unauthenticated`
+    when the caller presented something that is wrong (an expired token)."""
+
+    def __call__(self, connection: HTTPConnection, /) -> Awaitable[Principal | None]: ...
+
+
+async def identify(connection: HTTPConnection) -> Principal | None:
+    """The caller, found once a request; None when nobody is signed in.
+
+    Raises Unauthenticated when credentials were sent and are not valid.
+    """
+    scope = connection.scope
+    if SCOPE_PRINCIPAL in scope:
+        return scope[SCOPE_PRINCIPAL]  # type: ignore[no-any-return]
+    found: Principal | None = None
+    authenticators: Sequence[Authenticator] = scope.get(SCOPE_AUTHENTICATORS, ())
+    for authenticator in authenticators:
+        found = await authenticator(connection)
+        if found is not None:
+            break
+    scope[SCOPE_PRINCIPAL] = found
+    return found
+
+
+async def _signed_in(connection: HTTPConnection) -> Principal:
+    principal = await identify(connection)
+    if principal is None:
+        raise Unauthenticated("This address needs a bearer token; POST /auth/login gives one.")
+    return principal
+
+
+class Access:
+    """What a route says of who may call it: public, any signed-in caller, or holders of permissions.
+
+    The marker that the generation looks for on every route.
+    """
+
+    def __init__(self, *, public: bool, permissions: tuple[str, ...] = ()) -> None:
+        self.public = public
+        self.permissions = permissions
+
+    def describe(self) -> str:
+        """``public``, ``signed-in`` or the permissions, as the schema shows it."""
+        if self.public:
+            return "public"
+        return ", ".join(self.permissions) or "signed-in"
+
+
+class _PublicAccess(Access):
+    def __init__(self) -> None:
+        super().__init__(public=True)
+
+    async def __call__(self) -> None:
+        """Anybody may call."""
+
+
+class _RequiredAccess(Access):
+    def __init__(self, permissions: tuple[str, ...]) -> None:
+        super().__init__(public=False, permissions=permissions)
+
+    async def __call__(self, connection: HTTPConnection) -> Principal:
+        """The caller. Raises Unauthenticated without one, Forbidden when a permission is missing."""
+        principal = await _signed_in(connection)
+        for permission in self.permissions:
+            if permission not in principal.permissions:
+                raise Forbidden(f"This needs the permission {permission}.")
+        return principal
+
+
+public: Any = Depends(_PublicAccess())
+"""Dependency: anybody may call. ``APIRouter(dependencies=[public])``."""
+
+
+def requires(*permissions: str) -> Any:
+    """Dependency: a signed-in caller who holds all of `permissions`; without any, any signed-in one.
+
+    ``@router.get("", dependencies=[requires("orders:read-all")])``, or as a parameter, where it
+    gives the Principal. A name that no enabled module declares makes the module fail at build.
+    """
+    return Depends(_RequiredAccess(permissions))
+
+
+CurrentPrincipal = Annotated[Principal, Depends(_signed_in)]
+"""The signed-in caller as a parameter of a route; 401 when there is none."""
+
+MaybePrincipal = Annotated[Principal | None, Depends(identify)]
+"""The caller, or None when nobody is signed in."""
+
+PermissionsOf = Callable[[str], frozenset[str]]
+"""role -> the permissions that it has in this generation."""

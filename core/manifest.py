@@ -1,0 +1,45 @@
+"""What a module says of itself before anything else of it is asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+ID_PATTERN = re.compile(r"[a-z][a-z0-9]{1,19}")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Who a module is and what it needs.
+
+    ``id`` equals the name of its entry point; ``core`` is a PEP 440 range that Tessera's version
+    must lie in; ``requires`` names modules without which this one stays out, ``optional`` those
+    that are only loaded before it when they are there, ``conflicts`` those it cannot live beside.
+
+    Raises ValueError when a field is malformed.
+    """
+
+    id: str
+    version: str
+    core: str = ">=1,<2"
+    requires: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        for name in (self.id, *self.requires, *self.optional, *self.conflicts):
+            if not ID_PATTERN.fullmatch(name):
+                raise ValueError(f"{name!r} is no module id: two to twenty of a-z and 0-9")
+        try:
+            Version(self.version)
+            SpecifierSet(self.core)
+        except (InvalidVersion, InvalidSpecifier) as error:
+            raise ValueError(f"manifest of {self.id}: {error}") from None
+
+    def accepts_core(self, version: str) -> bool:
+        """Whether this module was made for a core of that version."""
+        return SpecifierSet(self.core).contains(version, prereleases=True)

@@ -1,0 +1,106 @@
+"""Everything that the author of a module imports, and nothing else: Tessera's public API."""
+
+from __future__ import annotations
+
+from core.caching import NO_CACHE, Cache, cached
+from core.context import Context
+from core.db.session import (
+    ReadableSession,
+    ReadSession,
+    Session,
+    SyncReadSession,
+    SyncWriteSession,
+    WritableSession,
+    WriteSession,
+)
+from core.db.tables import BigId, table_base
+from core.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    InternalError,
+    NotFound,
+    Problem,
+    Refused,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    Unprocessable,
+)
+from core.hookspecs import hookimpl
+from core.http.pagination import (
+    Cursor,
+    CursorPage,
+    Offset,
+    OffsetPage,
+    Page,
+    decode_cursor,
+    encode_cursor,
+)
+from core.http.schemas import Id, PathId, Schema, Text, UtcTime
+from core.identity import (
+    Authenticator,
+    CurrentPrincipal,
+    MaybePrincipal,
+    Permission,
+    Principal,
+    public,
+    requires,
+)
+from core.manifest import Manifest
+from core.money import Amount, Currency, MinorUnits, Money, round_half_up
+from core.services import service
+
+__all__ = [
+    "NO_CACHE",
+    "Amount",
+    "Authenticator",
+    "BadRequest",
+    "BigId",
+    "Cache",
+    "Conflict",
+    "Context",
+    "Currency",
+    "CurrentPrincipal",
+    "Cursor",
+    "CursorPage",
+    "Forbidden",
+    "Id",
+    "InternalError",
+    "Manifest",
+    "MaybePrincipal",
+    "MinorUnits",
+    "Money",
+    "NotFound",
+    "Offset",
+    "OffsetPage",
+    "Page",
+    "PathId",
+    "Permission",
+    "Principal",
+    "Problem",
+    "ReadSession",
+    "ReadableSession",
+    "Refused",
+    "Schema",
+    "Session",
+    "SyncReadSession",
+    "SyncWriteSession",
+    "Text",
+    "TooManyRequests",
+    "Unauthenticated",
+    "Unavailable",
+    "Unprocessable",
+    "UtcTime",
+    "WritableSession",
+    "WriteSession",
+    "cached",
+    "decode_cursor",
+    "encode_cursor",
+    "hookimpl",
+    "public",
+    "requires",
+    "round_half_up",
+    "service",
+    "table_base",
+]
