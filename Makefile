@@ -1,0 +1,50 @@
+# One line a target; `make help` lists them. Needs make and Python 3.11+, and no root.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTEST ?=
+# Two workers suit two cores; `make test WORKERS=0` runs in one process (for a debugger).
+WORKERS ?= 2
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --custom-compile-command "make pins"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench pins services services-down clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run-stamp ## install what is pinned, then serve on 127.0.0.1:8000
+	@exec $(BIN)/python main.py serve
+
+test: $(VENV)/.dev-stamp ## the whole suite, on the real servers it finds or can start; PYTEST="-k money"
+	@dev/test -n $(WORKERS) $(PYTEST)
+
+check: $(VENV)/.dev-stamp ## format, lint, types, arrows
+	@dev/check
+
+format: $(VENV)/.dev-stamp ## put the code into form
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev-stamp ## measure against plain FastAPI; needs wrk
+	@$(BIN)/python bench/run.py
+
+services: ## start PostgreSQL and Redis for tests, on loopback ports of their own
+	@dev/services up
+
+services-down: ## stop what `make services` started
+	@dev/services down
+
+pins: $(VENV)/.dev-stamp ## compile requirements*.txt from pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv
+	@$(UV_COMPILE) pyproject.toml --output-file requirements.txt
+	@$(UV_COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+
+clean: ## remove the virtual environment and what tools left
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/.run-stamp: pyproject.toml requirements.txt dev/venv
+	@dev/venv "$(PYTHON)" $(VENV) requirements.txt && touch $@
+
+$(VENV)/.dev-stamp: pyproject.toml requirements-dev.txt dev/venv
+	@dev/venv "$(PYTHON)" $(VENV) requirements-dev.txt && touch $@ $(VENV)/.run-stamp
