@@ -1,0 +1,1 @@
+"""Engines, sessions, tables and migrations: everything between a module and its database."""
