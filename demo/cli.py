@@ -1,4 +1,4 @@
-"""``tessera demo …``: commands that need a running server, and neither settings nor modules here."""
+"""``tessera demo …``: commands for a running server; they need no settings and no modules here."""
 
 from __future__ import annotations
 

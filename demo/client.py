@@ -11,7 +11,7 @@ import httpx2
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MODULES = {"auth": "auth", "users": "users", "products": "catalog", "orders": "orders"}
-TRIES = 5
+RETRIES = 5
 TIMEOUT_SECONDS = 60.0
 
 
@@ -89,16 +89,20 @@ class Client:
         return answer
 
     def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        for left in reversed(range(TRIES)):
-            try:
-                answer = self._http.request(method, path, **options)
-            except httpx2.HTTPError as problem:
-                why = f"{type(problem).__name__}: {problem}".rstrip(": ")
-                raise DemoError(f"{self._url} cannot be reached ({why}); is it running?") from None
-            if answer.status_code not in (429, 503) or not left:
+        answer = self._send_once(method, path, **options)
+        for _ in range(RETRIES):
+            if answer.status_code not in (429, 503):
                 break
             time.sleep(_pause(answer))
+            answer = self._send_once(method, path, **options)
         return answer
+
+    def _send_once(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            return self._http.request(method, path, **options)
+        except httpx2.HTTPError as problem:
+            why = f"{type(problem).__name__}: {problem}".rstrip(": ")
+            raise DemoError(f"{self._url} cannot be reached ({why}); is it running?") from None
 
     def _checked(self, answer: httpx2.Response) -> httpx2.Response:
         if answer.is_success:

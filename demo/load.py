@@ -1,4 +1,4 @@
-"""Puts the Northwind data set into a running server. Each step can be done again: nothing doubles."""
+"""Puts the Northwind data set into a running server; done again, it doubles nothing."""
 
 from __future__ import annotations
 

@@ -119,8 +119,7 @@ def sold(order: Order) -> Sales:
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
     source = files("demo").joinpath("data", "northwind", f"{name}.csv")
-    with source.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+    yield from csv.DictReader(source.read_text(encoding="utf-8").splitlines())
 
 
 def _product(row: dict[str, str]) -> Product:
