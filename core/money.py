@@ -14,12 +14,12 @@ Currency = Annotated[
 ]
 """An ISO 4217 currency code."""
 
-MinorUnits = Annotated[int, Field(ge=0, le=10**14, description="amount in minor units (cents)")]
+MinorUnits = Annotated[int, Field(ge=0, le=10**14 - 1, description="amount in minor units (cents)")]
 """An amount in minor units: 1800 is 18.00."""
 
 Amount = Annotated[
     str,
-    StringConstraints(pattern=r"^\d{1,12}(\.\d{1,2})?$"),
+    StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,2})?$"),
     Field(description="decimal amount as text", examples=["18.00"]),
 ]
 

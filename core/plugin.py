@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.caching import NO_CACHE, Cache, cached
+from core.caching import NO_CACHE, Cache, cache_key, cached
 from core.context import Context
 from core.db.session import (
     ReadableSession,
@@ -13,7 +13,7 @@ from core.db.session import (
     WritableSession,
     WriteSession,
 )
-from core.db.tables import BigId, table_base
+from core.db.tables import BigId, table_base, table_registry
 from core.errors import (
     BadRequest,
     Conflict,
@@ -49,6 +49,7 @@ from core.identity import (
 )
 from core.manifest import Manifest
 from core.money import Amount, Currency, MinorUnits, Money, round_half_up
+from core.redis import RedisDown, RedisPort
 from core.services import service
 
 __all__ = [
@@ -81,6 +82,8 @@ __all__ = [
     "Problem",
     "ReadSession",
     "ReadableSession",
+    "RedisDown",
+    "RedisPort",
     "Refused",
     "Schema",
     "Session",
@@ -94,6 +97,7 @@ __all__ = [
     "UtcTime",
     "WritableSession",
     "WriteSession",
+    "cache_key",
     "cached",
     "decode_cursor",
     "encode_cursor",
@@ -103,4 +107,5 @@ __all__ = [
     "round_half_up",
     "service",
     "table_base",
+    "table_registry",
 ]
