@@ -50,7 +50,9 @@ def decode_cursor(cursor: str) -> int:
     """The id that a cursor continues after. Raises Unprocessable for one that we did not make."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        kind, _, number = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(":")
+        kind, _, number = (
+            base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(":")
+        )
         if kind != "id" or not number.isascii() or not number.isdigit() or int(number) > MAX_ID:
             raise ValueError(number)
         return int(number)

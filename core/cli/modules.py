@@ -1,0 +1,127 @@
+"""``modules``: what was found, what lives, what failed and why."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import Refused
+from core.registry import Module, Registry
+from core.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Which modules there are, and how they are.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+
+def inspect() -> Registry:
+    """Every module in the state it would have in a generation built now, routes included."""
+    from core.generation import build_versions
+    from core.registry import load
+
+    settings = load_settings()
+    registry = load(settings)
+    build_versions(registry, settings, {})
+    return registry
+
+
+@app.command("list")
+def list_modules(as_json: AsJson = False) -> None:
+    """Every module that is installed or named: its state, and the reason when it is not enabled.
+
+    Exits with 1 when one has failed.
+    """
+    registry = inspect()
+    if as_json:
+        typer.echo(json.dumps([as_document(m) for m in registry], indent=2))
+    else:
+        _print_table(registry)
+    if registry.failed:
+        raise typer.Exit(1)
+
+
+def as_document(module: Module) -> dict[str, Any]:
+    """A module as ``--json`` shows it."""
+    return {
+        "id": module.id,
+        "version": module.version,
+        "state": module.state,
+        "reason": module.reason,
+        "remedy": module.remedy,
+        "requires": list(module.requires),
+        "distribution": module.distribution,
+    }
+
+
+def _print_table(registry: Registry) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("module", "version", "state", "requires", "from", "reason"):
+        table.add_column(heading, overflow="fold")
+    colours = {"enabled": "green", "failed": "red", "disabled": "dim"}
+    for m in registry:
+        state = f"[{colours[m.state]}]{m.state}[/]"
+        why = f"{m.reason}; {m.remedy}" if m.remedy else m.reason
+        table.add_row(m.id, m.version, state, ", ".join(m.requires), m.distribution, why)
+    Console().print(table)
+
+
+@app.command("info")
+def info(
+    module: Annotated[str, typer.Argument(help="The module's id.")], as_json: AsJson = False
+) -> None:
+    """Everything about one module: what it offers, what it needs, why it failed."""
+    registry = inspect()
+    if module not in registry.modules:
+        known = ", ".join(registry.modules) or "none"
+        raise Refused(f"there is no module {module!r}; known: {known}")
+    found = registry[module]
+    document = as_document(found) | _offers(found)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        for key, value in document.items():
+            text = ", ".join(value) if isinstance(value, list) else value
+            typer.echo(f"{key:<13} {text or '-'}")
+        if found.cause is not None:
+            typer.echo("".join(traceback.format_exception(found.cause)), err=True)
+    if found.state == "failed":
+        raise typer.Exit(1)
+
+
+def _offers(module: Module) -> dict[str, Any]:
+    declared = module.declared
+    return {
+        "summary": module.manifest.summary if module.manifest else "",
+        "tables": [str(table.__tablename__) for table in declared.tables],
+        "migrations": declared.migrations or "",
+        "services": [contract.__qualname__ for contract in declared.services],
+        "permissions": [permission.name for permission in declared.permissions],
+        "settings": list(type(declared.settings).model_fields),
+    }
+
+
+@app.command("graph")
+def graph() -> None:
+    """The modules and what they require, as a Mermaid picture."""
+    typer.echo(as_mermaid(inspect()))
+
+
+def as_mermaid(registry: Registry) -> str:
+    """A Mermaid flowchart; failed modules and disabled ones have their own colours."""
+    lines = ["graph TD"]
+    for module in registry:
+        lines.append(f'    {module.id}["{module.id} {module.version}"]:::{module.state}')
+        lines += [f"    {module.id} --> {needed}" for needed in module.requires]
+        optional = module.manifest.optional if module.manifest else ()
+        lines += [f"    {module.id} -.-> {wished}" for wished in optional]
+    lines += [
+        "    classDef enabled fill:#e7f5ec,stroke:#1c7c4a",
+        "    classDef disabled fill:#f1f2f5,stroke:#8a93a6,stroke-dasharray:4",
+        "    classDef failed fill:#fdecea,stroke:#b3261e",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,108 @@
+"""The root of the command line, where core's verbs, modules' commands and plugins' verbs meet.
+
+Core's verbs work without any module. A module's commands stand under its id; they are looked for
+only when the first word is none of core's, so that `tessera --help` is quick and a broken module
+cannot take the command line with it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from typing import Any, NoReturn
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from core import __version__
+from core.errors import ConfigurationError, Refused
+
+COMMANDS_GROUP = "tessera.commands"
+
+
+class RootGroup(TyperGroup):
+    """Core's verbs, then those of the group `tessera.commands`, then the enabled modules'."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb's name, core's first."""
+        own = super().list_commands(ctx)
+        return list(dict.fromkeys([*own, *sorted(_installed()), *sorted(_of_modules())]))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+        """The command of that name, wherever it comes from; None when there is none."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        entry = _installed().get(cmd_name)
+        if entry is not None:
+            return typer.main.get_command(entry.load())
+        return _of_modules(reporting=True).get(cmd_name)
+
+
+def _installed() -> dict[str, importlib.metadata.EntryPoint]:
+    return {e.name: e for e in importlib.metadata.entry_points(group=COMMANDS_GROUP)}
+
+
+def _of_modules(*, reporting: bool = False) -> dict[str, Any]:
+    """The commands of enabled modules; none, when the settings cannot be used and nobody asked."""
+    from core.cli.runner import module_commands
+
+    try:
+        return module_commands()
+    except ConfigurationError:
+        if reporting:
+            raise
+        return {}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"Tessera {__version__}")
+        raise typer.Exit
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    from core.cli import config, db, modules, openapi, serve
+
+    app = typer.Typer(
+        cls=RootGroup,
+        name="tessera",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        help="Tessera: a modular monolith for FastAPI. settings.toml says which modules live.",
+    )
+
+    @app.callback()
+    def root(
+        version: bool = typer.Option(
+            False, "--version", callback=_version, is_eager=True, help="Show the version and end."
+        ),
+    ) -> None:
+        pass
+
+    app.command("serve")(serve.serve)
+    app.add_typer(db.app, name="db")
+    app.add_typer(modules.app, name="modules")
+    app.add_typer(config.app, name="config")
+    app.add_typer(openapi.app, name="openapi")
+    return app
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    try:
+        build()(standalone_mode=True)
+    except ConfigurationError as error:
+        _end(f"configuration: {error}", 2)
+    except Refused as error:
+        _end(str(error), 1)
+    except KeyboardInterrupt:
+        _end("interrupted", 130)
+    sys.exit(0)
+
+
+def _end(line: str, code: int) -> NoReturn:
+    typer.echo(f"tessera: {line}", err=True)
+    sys.exit(code)

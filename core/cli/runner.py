@@ -1,0 +1,70 @@
+"""Module commands: a module's typer application, run inside a generation that serves no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+import typer
+
+from core import registry as registries
+from core.context import Context
+from core.errors import Refused
+from core.settings import Settings, load_settings
+
+T = TypeVar("T")
+
+
+class ModuleCommands:
+    """What a module's command finds in ``typer.Context.obj``."""
+
+    def __init__(self, module: str, settings: Settings) -> None:
+        self.module = module
+        self.settings = settings
+
+    def run(self, action: Callable[[Context], Awaitable[T]]) -> T:
+        """Start the modules, let `action` work with the module's context, stop them again.
+
+        In development waiting migrations are run first. Raises Refused when the module is out.
+        """
+        return asyncio.run(self._run(action))
+
+    async def _run(self, action: Callable[[Context], Awaitable[T]]) -> T:
+        from core.app import Tessera
+
+        app = Tessera(self.settings, quiet=True)
+        await app.start()
+        try:
+            context = app.generation.contexts.get(self.module)
+            if context is None:
+                failed = app.generation.registry[self.module]
+                raise Refused(f"module {self.module!r} failed: {failed.reason}")
+            return await action(context)
+        finally:
+            await app.stop()
+
+
+def module_commands() -> dict[str, click.Command]:
+    """The commands of every enabled module that has some, by module id."""
+    settings = load_settings()
+    found: dict[str, click.Command] = {}
+    for module in registries.load(settings).enabled:
+        assert module.hooks is not None
+        application = module.hooks.call("commands")
+        if isinstance(application, typer.Typer):
+            found[module.id] = _with_object(application, ModuleCommands(module.id, settings))
+    return found
+
+
+def _with_object(application: typer.Typer, obj: Any) -> click.Command:
+    if not application.registered_callback:
+        application.callback()(_group)  # keeps a single command a group: `users create-admin`
+    command = typer.main.get_command(application)
+    command.context_settings = {**command.context_settings, "obj": obj}
+    return command
+
+
+def _group() -> None:
+    pass

@@ -1,0 +1,110 @@
+"""``serve``: run the application under uvicorn."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import Annotated, Any
+
+import typer
+
+from core.errors import Refused
+from core.settings import Settings, load_settings
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on; default server.host.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port; default server.port. 0: any free one.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; default server.workers.")]
+Reload = Annotated[bool, typer.Option("--reload", help="Start anew when a source file changes.")]
+
+
+def serve(
+    host: Host = None, port: Port = None, workers: Workers = None, reload: Reload = False
+) -> None:
+    """Run the API.
+
+    In development the database is migrated first; elsewhere the start is refused while
+    migrations wait.
+    """
+    settings = load_settings()
+    count = workers or settings.server.workers
+    settings.refuse_unsafe(workers=count)
+    if count > 1:
+        preflight(settings)  # else every worker would fail, and be started again, for ever
+    bound = bind(host or settings.server.host, settings.server.port if port is None else port)
+    try:
+        run(bound, settings, workers=count, reload=reload)
+    finally:
+        bound.close()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to that address. Raises Refused with one clear line when it cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(2048)
+    except OSError as error:
+        bound.close()
+        reason = error.strerror or str(error)
+        raise Refused(
+            f"cannot listen on {host}:{port}: {reason}; end what uses it, or choose another port "
+            "with --port or TESSERA_SERVER__PORT"
+        ) from None
+    bound.set_inheritable(True)
+    return bound
+
+
+def preflight(settings: Settings) -> None:
+    """Start and stop the application once, so that what would fail fails here. Raises Refused."""
+    import asyncio
+
+    from core.app import Tessera
+
+    async def once() -> None:
+        app = Tessera(settings, quiet=True)
+        await app.start()
+        await app.stop()
+
+    asyncio.run(once())
+
+
+def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool) -> None:
+    """Serve on a bound socket until a signal comes; requests under way are answered first.
+
+    Raises Refused when the application did not start.
+    """
+    import uvicorn
+    from uvicorn.supervisors import ChangeReload, Multiprocess
+
+    config = uvicorn.Config("main:app", **uvicorn_options(settings, workers=workers, reload=reload))
+    # uvicorn raises the signal again when it is done: without this the exit code would be 143.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    server = uvicorn.Server(config)
+    if reload:
+        ChangeReload(config, target=server.run, sockets=[bound]).run()
+    elif workers > 1:
+        Multiprocess(config, target=server.run, sockets=[bound]).run()
+    else:
+        server.run(sockets=[bound])
+        if not server.started:
+            raise typer.Exit(1)  # the reason has been logged
+
+
+def uvicorn_options(settings: Settings, *, workers: int, reload: bool) -> dict[str, Any]:
+    """What uvicorn is told. Our own access line and headers replace its own."""
+    return {
+        "workers": workers,
+        "reload": reload,
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "lifespan": "on",
+        "proxy_headers": bool(settings.server.trusted_proxies),
+        "forwarded_allow_ips": list(settings.server.trusted_proxies),
+        "timeout_graceful_shutdown": settings.server.shutdown_seconds,
+    }

@@ -1,0 +1,130 @@
+"""What a module declares before it lives: settings, tables, migrations, services, permissions.
+
+Each is held against the rules (a table's name starts with the module's id, a permission is
+``<id>:<verb>``, nothing is claimed twice); the first breach is the module's reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlmodel import SQLModel
+
+from core.errors import ModuleFailure
+from core.hooks import Hooks
+from core.identity import Permission
+
+if TYPE_CHECKING:
+    from core.settings import ModuleSection
+
+Claims = dict[tuple[str, Any], str]
+
+
+class NoSettings(BaseModel):
+    """A module without settings of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """A module's answers to the declaring hooks."""
+
+    settings: BaseModel = field(default_factory=NoSettings)
+    tables: Sequence[type[SQLModel]] = ()
+    migrations: str | None = None
+    services: Mapping[type[Any], Callable[[Any], Any]] = field(default_factory=dict)
+    permissions: Sequence[Permission] = ()
+
+
+def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declarations:
+    """Ask a module for its declarations and claim their names for it.
+
+    Raises ModuleFailure; nothing of the module is claimed then.
+    """
+    mine: Claims = {}
+    declared = Declarations(
+        settings=_settings(hooks, section),
+        tables=_tables(hooks, mine),
+        migrations=_migrations(hooks),
+        services=_services(hooks, mine),
+        permissions=_permissions(hooks, mine),
+    )
+    for claim in mine:
+        if claim in claims:
+            kind, name = claim
+            shown = name.__qualname__ if isinstance(name, type) else name
+            raise ModuleFailure(
+                f"the {kind} {shown!r} is already claimed by {claims[claim]!r}",
+                remedy="rename it, or disable one of the two modules",
+            )
+    claims.update(mine)
+    return declared
+
+
+def _settings(hooks: Hooks, section: ModuleSection) -> BaseModel:
+    from core.settings import module_settings
+
+    model = hooks.call("settings") or NoSettings
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise hooks.wrong("settings", "a pydantic model class", model)
+    if model.model_config.get("extra") != "forbid":
+        raise ModuleFailure(
+            f"its settings class {model.__name__} lets unknown keys pass",
+            remedy='give it model_config = ConfigDict(extra="forbid", frozen=True)',
+        )
+    return module_settings(section, model, module=hooks.module_id)
+
+
+def _tables(hooks: Hooks, mine: Claims) -> Sequence[type[SQLModel]]:
+    tables: Sequence[type[SQLModel]] = hooks.sequence("tables", of=type)
+    for table in tables:
+        name = getattr(table, "__tablename__", None)
+        if not isinstance(name, str) or not hasattr(table, "__table__"):
+            raise ModuleFailure(
+                f"{table.__name__} in tables() is no SQLModel table",
+                remedy="declare it with table=True and a __tablename__",
+            )
+        if not name.startswith(f"{hooks.module_id}_"):
+            raise ModuleFailure(
+                f"its table {name!r} does not start with {hooks.module_id + '_'!r}",
+                remedy=f"name it {hooks.module_id}_{name}",
+            )
+        mine["table", name] = hooks.module_id
+    return tables
+
+
+def _migrations(hooks: Hooks) -> str | None:
+    location = hooks.call("migrations")
+    if location is None:
+        return None
+    if not isinstance(location, str) or ":" not in location:
+        raise hooks.wrong("migrations", 'text like "package:folder"', location)
+    return location
+
+
+def _services(hooks: Hooks, mine: Claims) -> Mapping[type[Any], Callable[[Any], Any]]:
+    services = hooks.call("services") or {}
+    if not isinstance(services, Mapping):
+        raise hooks.wrong("services", "a mapping {contract: factory}", services)
+    for contract, factory in services.items():
+        if not isinstance(contract, type) or not callable(factory):
+            raise hooks.wrong("services", "a mapping {contract: factory}", factory)
+        mine["service", contract] = hooks.module_id
+    return services
+
+
+def _permissions(hooks: Hooks, mine: Claims) -> Sequence[Permission]:
+    permissions: Sequence[Permission] = hooks.sequence("permissions", of=Permission)
+    for permission in permissions:
+        if not re.fullmatch(rf"{hooks.module_id}:[a-z][a-z-]*", permission.name):
+            raise ModuleFailure(
+                f"its permission {permission.name!r} is not named {hooks.module_id}:<verb>",
+                remedy="rename it",
+            )
+        mine["permission", permission.name] = hooks.module_id
+    return permissions

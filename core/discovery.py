@@ -1,0 +1,73 @@
+"""Find the modules that are installed, and load one at a time, so that one cannot break another.
+
+pluggy's own `load_setuptools_entrypoints` stops at the first import that fails; here each entry
+point is loaded by itself and whatever it raises becomes that module's reason.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import traceback
+from dataclasses import dataclass
+
+from core.errors import ModuleFailure
+
+GROUP = "tessera.modules"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An installed module, not yet imported."""
+
+    id: str
+    distribution: str
+    version: str
+    entry_points: tuple[importlib.metadata.EntryPoint, ...]
+
+
+def find() -> dict[str, Found]:
+    """The modules installed in this environment by id, none of them imported."""
+    by_id: dict[str, list[importlib.metadata.EntryPoint]] = {}
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        by_id.setdefault(entry.name, []).append(entry)
+    return {name: _describe(name, entries) for name, entries in sorted(by_id.items())}
+
+
+def _describe(name: str, entries: list[importlib.metadata.EntryPoint]) -> Found:
+    # The same distribution can stand twice on sys.path (an editable install and its metadata).
+    unique = {(entry.value, entry.dist.name if entry.dist else ""): entry for entry in entries}
+    first = next(iter(unique.values()))
+    return Found(
+        id=name,
+        distribution=first.dist.name if first.dist else "",
+        version=first.dist.version if first.dist else "",
+        entry_points=tuple(unique.values()),
+    )
+
+
+def load(found: Found) -> object:
+    """Import a module's entry point. Raises ModuleFailure whatever goes wrong in there."""
+    if len(found.entry_points) > 1:
+        owners = ", ".join(sorted(e.dist.name for e in found.entry_points if e.dist))
+        raise ModuleFailure(
+            f"{len(found.entry_points)} distributions offer a module {found.id!r}: {owners}",
+            remedy="uninstall all but one of them",
+        )
+    entry = found.entry_points[0]
+    try:
+        return entry.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a stranger's import must not end the host
+        raise ModuleFailure(
+            f"importing {entry.value} failed: {summarise(error)}",
+            remedy=f"see the traceback with `tessera modules info {found.id}`, or disable it",
+        ) from error
+
+
+def summarise(error: BaseException) -> str:
+    """One line for a person: what was raised and where in the module's own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {text}{where}"

@@ -1,0 +1,257 @@
+"""One immutable build of the enabled modules: registry, versions, services, lifespans.
+
+``build`` composes it and touches no server; ``start`` makes the services and enters the lifespans in
+the order of requirements; ``stop`` leaves them in reverse. One supervisor task enters and leaves,
+because an exit stack that another task closes breaks cancel scopes (anyio's rule).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import structlog
+from fastapi import APIRouter
+from starlette.types import Scope
+
+from core import registry as registries
+from core.db.session import SCOPE_DATABASE
+from core.discovery import summarise
+from core.errors import ModuleFailure, Refused
+from core.http.access import check_routes
+from core.http.version import VersionApp, version_number
+from core.identity import SCOPE_AUTHENTICATORS, Authenticator
+from core.module_context import ModuleContext, World
+from core.process import Resources
+from core.registry import Module, Registry
+from core.services import SCOPE_SERVICES
+from core.settings import Settings
+
+log = structlog.get_logger("tessera.generation")
+
+Overrides = dict[Callable[..., Any], Callable[..., Any]]
+ENTER_SECONDS = 10.0
+"""How long a module's lifespan may take to start or to end."""
+
+
+class StartFailure(Exception):
+    """A module failed while the generation was starting; it is to be built again without it."""
+
+    def __init__(self, module_id: str, failure: ModuleFailure) -> None:
+        super().__init__(f"{module_id}: {failure}")
+        self.module_id = module_id
+        self.failure = failure
+
+
+class Generation:
+    """The modules at work. Never changed once built; a change of modules builds another."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        resources: Resources,
+        overrides: Overrides,
+        excluded: Mapping[str, ModuleFailure],
+    ) -> None:
+        """Raises Refused when a module that the settings require has failed."""
+        self.settings = settings
+        self.registry = registries.load(settings, excluded=excluded)
+        self.versions = build_versions(self.registry, settings, overrides)
+        refuse_without_required(self.registry)
+        self.world = World(settings=settings, registry=self.registry, resources=resources)
+        self.contexts = {m.id: ModuleContext(m.id, self.world) for m in self.registry.enabled}
+        self._register_services()
+        self.authenticators = self._ask_authenticators()
+        self.readiness: dict[str, Mapping[str, Callable[[], Any]]] = {}
+        self.in_flight = 0
+        self.scope_extras: Scope = {
+            SCOPE_DATABASE: resources.database,
+            SCOPE_SERVICES: self.world.container,
+            SCOPE_AUTHENTICATORS: self.authenticators,
+        }
+        self._supervisor: asyncio.Task[None] | None = None
+        self._leave = asyncio.Event()
+
+    def _ask_authenticators(self) -> list[Authenticator]:
+        """Whoever can tell who calls, and how the schema describes it."""
+        found: list[Authenticator] = []
+        for module in self.registry.enabled:
+            assert module.hooks is not None
+            try:
+                asked = module.hooks.sequence(
+                    "authenticators", of=object, context=self.contexts[module.id]
+                )
+            except ModuleFailure as failure:
+                raise StartFailure(module.id, failure) from failure
+            found.extend(asked)
+            for index, authenticator in enumerate(asked):
+                scheme = getattr(authenticator, "scheme", None)
+                if scheme:
+                    name = module.id if index == 0 else f"{module.id}{index}"
+                    for version in self.versions.values():
+                        version.security_schemes[name] = scheme
+        return found
+
+    def _register_services(self) -> None:
+        for module in self.registry.enabled:
+            for contract, factory in module.declared.services.items():
+                made = partial(factory, self.contexts[module.id])
+                self.world.services.register_factory(contract, made, enter=False)
+
+    def warm(self) -> None:
+        """Do the slow first work of every version now: the schema, and one match. Blocks."""
+        for version in self.versions.values():
+            version.openapi()
+            version.middleware_stack = version.build_middleware_stack()
+
+    async def start(self) -> None:
+        """Make the services, ask for authenticators, enter every lifespan.
+
+        Raises StartFailure naming the module that cannot.
+        """
+        entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._supervisor = asyncio.create_task(self._live(entered), name="tessera-generation")
+        try:
+            await entered
+        except BaseException:
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+            raise
+
+    async def stop(self) -> None:
+        """Leave every lifespan, the last entered first. Safe to call twice."""
+        self._leave.set()
+        if self._supervisor is not None:
+            await asyncio.wait([self._supervisor])
+
+    async def _live(self, entered: asyncio.Future[None]) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self.world.container.aclose)
+            try:
+                for module in self.registry.enabled:
+                    await self._enter(module, stack)
+            except BaseException as error:
+                if not entered.done():
+                    entered.set_exception(error)
+                return
+            if entered.done():
+                return
+            entered.set_result(None)
+            await self._leave.wait()
+
+    async def _enter(self, module: Module, stack: contextlib.AsyncExitStack) -> None:
+        assert module.hooks is not None
+        context = self.contexts[module.id]
+        try:
+            for contract in module.declared.services:
+                self.world.container.get(contract)
+            self.readiness[module.id] = module.hooks.call("readiness", context=context) or {}
+            manager = module.hooks.call("lifespan", context=context)
+            if manager is not None:
+                async with asyncio.timeout(ENTER_SECONDS):
+                    await stack.enter_async_context(_named(module.id, manager))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise
+        except ModuleFailure as failure:
+            raise StartFailure(module.id, failure) from failure
+        except TimeoutError:
+            failure = ModuleFailure(
+                f"its lifespan did not start within {ENTER_SECONDS:.0f} s",
+                remedy="let it start slow work in a task of its own",
+            )
+            raise StartFailure(module.id, failure) from None
+        except BaseException as error:  # a module may raise anything, SystemExit included
+            failure = ModuleFailure(
+                f"it could not start: {summarise(error)}", remedy=f"mend or disable {module.id}"
+            )
+            failure.__cause__ = error
+            raise StartFailure(module.id, failure) from error
+
+
+def compose(
+    settings: Settings,
+    *,
+    resources: Resources,
+    overrides: Overrides | None = None,
+    excluded: Mapping[str, ModuleFailure] | None = None,
+) -> Generation:
+    """A generation of all modules that can be built, started by nobody yet.
+
+    Raises Refused when a module that the settings require has failed.
+    """
+    known = dict(excluded or {})
+    shared = {} if overrides is None else overrides
+    while True:
+        try:
+            return Generation(
+                settings=settings, resources=resources, overrides=shared, excluded=known
+            )
+        except StartFailure as failed:
+            known[failed.module_id] = failed.failure
+
+
+@contextlib.asynccontextmanager
+async def _named(module_id: str, manager: contextlib.AbstractAsyncContextManager[None]) -> Any:
+    """A module's lifespan whose errors on leaving are its own affair: logged, not passed on."""
+    await manager.__aenter__()
+    try:
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(ENTER_SECONDS):
+                await manager.__aexit__(None, None, None)
+        except Exception:
+            log.exception("lifespan failed while ending", module=module_id)
+
+
+def refuse_without_required(registry: Registry) -> None:
+    """Raises Refused when a module with ``required = true`` is not enabled and well."""
+    for module in registry:
+        if module.required and module.state == "failed":
+            remedy = f"; {module.remedy}" if module.remedy else ""
+            raise Refused(f"module {module.id!r} is required and failed: {module.reason}{remedy}")
+
+
+def build_versions(
+    registry: Registry, settings: Settings, overrides: Overrides
+) -> dict[str, VersionApp]:
+    """One application a version, of the routes of every enabled module.
+
+    A module whose routes break a rule is failed in `registry`, and left out.
+    """
+    names = sorted(settings.api.versions, key=version_number)
+    versions = {n: VersionApp(n, settings=settings, overrides=overrides) for n in names}
+    for module in registry.enabled:
+        if module.state == "enabled":
+            registry.guard(module, partial(_add_routes, module, registry, versions))
+        if module.state == "failed":
+            for version in versions.values():
+                version.remove_module(module.id)
+    return versions
+
+
+def _add_routes(module: Module, registry: Registry, versions: Mapping[str, VersionApp]) -> None:
+    assert module.hooks is not None
+    contracts = {c for m in registry.enabled for c in m.declared.services}
+    for name, version in versions.items():
+        routers = module.hooks.sequence("routers", of=APIRouter, version=name)
+        for router in routers:
+            _check_prefix(router)
+        included = version.add_module(module.id, routers)
+        check_routes(included, permissions=registry.permissions(), contracts=contracts)
+
+
+def _check_prefix(router: APIRouter) -> None:
+    if not router.prefix.strip("/"):
+        raise ModuleFailure(
+            "one of its routers has no prefix",
+            remedy='give it one: APIRouter(prefix="/things")',
+        )
+    if "{" in router.prefix.split("/")[1]:
+        raise ModuleFailure(
+            f"its prefix {router.prefix!r} begins with a parameter",
+            remedy="begin it with a fixed word",
+        )

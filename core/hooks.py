@@ -1,0 +1,107 @@
+"""One module's hooks, called by themselves: pluggy ends a whole call when one implementation raises.
+
+pluggy still says what is a hook, which parameters an implementation takes, and what is misspelt.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import pluggy
+
+from core import hookspecs
+from core.discovery import summarise
+from core.errors import ModuleFailure
+from core.manifest import Manifest
+
+
+class Hooks:
+    """Calls the hooks of one module; what they raise or wrongly return is a `ModuleFailure`."""
+
+    def __init__(self, module_id: str, implementation: object) -> None:
+        """Raises ModuleFailure when the object has a hook that does not exist."""
+        self.module_id = module_id
+        self.implementation = implementation
+        self._manager = pluggy.PluginManager(hookspecs.NAMESPACE)
+        self._manager.add_hookspecs(hookspecs)
+        try:
+            self._manager.register(implementation, name=module_id)
+        except pluggy.PluginValidationError as error:
+            raise ModuleFailure(
+                " ".join(str(error).split()), remedy="compare the hook's parameters with the docs"
+            ) from error
+        self._refuse_unknown()
+
+    def _refuse_unknown(self) -> None:
+        for caller in self._manager.get_hookcallers(self.implementation) or ():
+            if not caller.has_spec():
+                near = difflib.get_close_matches(caller.name, list(hookspecs.HOOKS), n=1)
+                raise ModuleFailure(
+                    f"there is no hook {caller.name!r}",
+                    remedy=f"did you mean {near[0]!r}?" if near else "see docs/ for the hooks",
+                )
+
+    def has(self, name: str) -> bool:
+        """Whether the module implements that hook."""
+        return bool(getattr(self._manager.hook, name).get_hookimpls())
+
+    def call(self, name: str, **arguments: Any) -> Any:
+        """What the module's implementation returns; None without one.
+
+        Raises ModuleFailure when it raises, SystemExit included.
+        """
+        implementations = getattr(self._manager.hook, name).get_hookimpls()
+        if not implementations:
+            return None
+        implementation = implementations[-1]
+        try:
+            return implementation.function(*(arguments[a] for a in implementation.argnames))
+        except KeyboardInterrupt:
+            raise
+        except ModuleFailure:
+            raise
+        except BaseException as error:
+            raise ModuleFailure(
+                f"its hook {name}() failed: {summarise(error)}",
+                remedy=f"mend {self.module_id}, or disable it",
+            ) from error
+
+    def sequence(
+        self, name: str, *, of: type | tuple[type, ...], **arguments: Any
+    ) -> Sequence[Any]:
+        """A hook that returns several things, each of that type; empty without one."""
+        value = self.call(name, **arguments)
+        if value is None:
+            return ()
+        if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+            raise self.wrong(name, "a list", value)
+        items = tuple(value)
+        for item in items:
+            if not isinstance(item, of):
+                raise self.wrong(name, f"a list of {_names(of)}", item)
+        return items
+
+    def manifest(self) -> Manifest:
+        """The module's manifest. Raises ModuleFailure when there is none."""
+        if not self.has("manifest"):
+            raise ModuleFailure(
+                "it has no manifest() hook",
+                remedy="write one: @hookimpl def manifest(): return Manifest(...)",
+            )
+        value = self.call("manifest")
+        if not isinstance(value, Manifest):
+            raise self.wrong("manifest", "a Manifest", value)
+        return value
+
+    def wrong(self, name: str, expected: str, value: object) -> ModuleFailure:
+        """The failure that says what a hook should have returned."""
+        return ModuleFailure(
+            f"its hook {name}() returned {type(value).__name__}, not {expected}",
+            remedy=f"see the documentation of the hook {name}",
+        )
+
+
+def _names(of: type | tuple[type, ...]) -> str:
+    return " or ".join(t.__name__ for t in (of if isinstance(of, tuple) else (of,)))

@@ -1,0 +1,187 @@
+"""The outermost layer of every request, in one pure ASGI callable.
+
+It gives the request its id and its time, sets the headers that every answer carries, finds the
+version, turns what nobody caught into a problem, and writes the access line. One layer and not
+five, because each costs: an `@app.middleware("http")` alone halves the throughput of an empty
+endpoint (measured: 12,700 to 5,350 requests/s).
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.errors import InternalError, NotFound
+from core.http.problems import problem_response
+from core.http.version import first_segment
+from core.identity import SCOPE_PRINCIPAL
+from core.request import SCOPE_REQUEST, RequestInfo, current_request, request_id_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.generation import Generation
+
+access_log = structlog.get_logger("tessera.access")
+log = structlog.get_logger("tessera.http")
+
+Headers = list[tuple[bytes, bytes]]
+
+SECURITY_HEADERS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+class Edge:
+    """ASGI for HTTP and WebSocket. `current` gives the generation that new requests belong to."""
+
+    def __init__(
+        self, *, current: Callable[[], Generation], root: ASGIApp, access: bool, hsts: bool
+    ) -> None:
+        self._current = current
+        self._root = root
+        self._access = access
+        self._headers = [*SECURITY_HEADERS, HSTS] if hsts else SECURITY_HEADERS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or socket; the generation that began it also ends it."""
+        started = perf_counter()
+        request_header = version_header = None
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                request_header = value
+            elif name == b"accept-version":
+                version_header = value
+        info = RequestInfo(
+            request_id=request_id_from(request_header),
+            method=scope.get("method", "WEBSOCKET"),
+            path=scope["path"],
+        )
+        token = current_request.set(info)
+        generation = self._current()
+        generation.in_flight += 1
+        extra: Headers = []
+        begun = ended = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal begun, ended
+            kind = message["type"]
+            if kind == "http.response.start":
+                begun = True
+                info.status = message["status"]
+                self._add_headers(message, info.id, started, extra)
+            elif kind == "http.response.body":
+                ended = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            target, child = self._route(generation, scope, info, version_header, extra)
+            await target(child, receive, send_with_headers)
+            _note(info, child)
+        except Exception:
+            # Starlette's error layer raises again after it has answered, for the server's log.
+            log.exception("request failed", path=info.path, method=info.method)
+            if scope["type"] != "http" or (begun and not ended):
+                raise  # half an answer is out: the server must break the connection
+            if not begun:
+                answer = problem_response(InternalError(), {**scope, SCOPE_REQUEST: info})
+                await answer(scope, receive, send_with_headers)
+        finally:
+            generation.in_flight -= 1
+            if self._access:
+                _write_access_line(info, started)
+            current_request.reset(token)
+
+    def _route(
+        self,
+        generation: Generation,
+        scope: Scope,
+        info: RequestInfo,
+        wanted: bytes | None,
+        extra: Headers,
+    ) -> tuple[ASGIApp, Scope]:
+        """The application that answers, and the scope that it sees."""
+        root_path: str = scope.get("root_path", "")
+        path: str = scope["path"]
+        below = path[len(root_path) :] if root_path and path.startswith(root_path) else path
+        child = {**scope, **generation.scope_extras, SCOPE_REQUEST: info}
+        name = first_segment(below)
+        version = generation.versions.get(name)
+        if version is None:
+            if name in ROOT_SEGMENTS:
+                return self._root, child
+            extra.append((b"vary", b"Accept-Version"))
+            if wanted is not None:
+                name = f"v{wanted.decode('latin-1').strip().removeprefix('v')}"
+                version = generation.versions.get(name)
+            if version is None:
+                return _no_version(wanted, below, generation), child
+            child["path"] = f"{root_path}/{name}{below}"
+            child["raw_path"] = child["path"].encode("utf-8", "surrogateescape")
+        info.version = name
+        extra.extend(version.lifetime_headers)
+        child["root_path"] = child["app_root_path"] = f"{root_path}/{name}"
+        return version, child
+
+    def _add_headers(
+        self, message: Message, request_id: str, started: float, extra: Headers
+    ) -> None:
+        headers: Headers = [*message.get("headers", ()), *self._headers]
+        message["headers"] = headers
+        if not any(name == b"content-security-policy" for name, _ in headers):
+            headers.append(API_POLICY)
+        for name, value in extra:
+            if name == b"vary":
+                MutableHeaders(raw=headers).add_vary_header(value.decode())
+            else:
+                headers.append((name, value))
+        headers.append((b"x-request-id", request_id.encode()))
+        headers.append((b"x-process-time", b"%.6f" % (perf_counter() - started)))
+
+
+ROOT_SEGMENTS = frozenset({"", "health", "livez", "readyz", "problems"})
+
+
+def _no_version(wanted: bytes | None, path: str, generation: Generation) -> ASGIApp:
+    known = [v.removeprefix("v") for v in generation.versions]
+    if wanted is not None:
+        asked = wanted.decode("latin-1")
+        problem = NotFound(f"There is no version {asked!r}; there are {', '.join(known)}.")
+    else:
+        problem = NotFound(
+            f"There is nothing at {path}. Addresses of the API begin with a version "
+            f"(/v{known[-1]}{path}), or the header Accept-Version names one."
+        )
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await problem_response(problem, scope)(scope, receive, send)
+
+    return answer
+
+
+def _note(info: RequestInfo, scope: Scope) -> None:
+    """Take from the served scope what the log wants to know."""
+    principal = scope.get(SCOPE_PRINCIPAL)
+    if principal is not None:
+        info.user = principal.id
+    selected = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    info.route = getattr(selected, "path_format", None) or getattr(selected, "path", None)
+
+
+def _write_access_line(info: RequestInfo, started: float) -> None:
+    access_log.info(
+        "request",
+        method=info.method,
+        path=info.path,
+        status=info.status,
+        ms=round((perf_counter() - started) * 1000, 2),
+    )

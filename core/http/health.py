@@ -1,0 +1,66 @@
+"""Is the process alive, and can it serve? Liveness asks nobody; readiness asks modules and servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+if TYPE_CHECKING:
+    from core.generation import Generation
+
+CHECK_SECONDS = 2.0
+
+
+async def health(_request: Request) -> Response:
+    """``{"status": "ok"}``, for people and for the simplest of probes."""
+    return JSONResponse({"status": "ok"})
+
+
+async def livez(_request: Request) -> Response:
+    """The process answers; nobody else is asked, so that a broken database restarts nothing."""
+    return JSONResponse({"status": "alive"})
+
+
+async def readiness(generation: Generation) -> tuple[bool, dict[str, Any]]:
+    """Whether this process can serve, and the document that says so, by module and by server.
+
+    A failed module is told of and does not make the process unready: the rest serve. Nor does
+    Redis: without it the cache is passed by.
+    """
+    resources = generation.world.resources
+    servers = {"database": await _check(resources.database.ping)}
+    ready = servers["database"]["status"] == "ok"
+    if resources.redis.configured:
+        servers["redis"] = await _check(resources.redis.ping)
+    modules: dict[str, Any] = {}
+    for module in generation.registry:
+        if module.state == "disabled":
+            continue
+        entry: dict[str, Any] = {"state": module.state}
+        if module.state == "failed":
+            entry |= {"reason": module.reason, "remedy": module.remedy}
+        checks = {
+            name: await _check(check)
+            for name, check in generation.readiness.get(module.id, {}).items()
+        }
+        if checks:
+            entry["checks"] = checks
+            ready = ready and all(check["status"] == "ok" for check in checks.values())
+        modules[module.id] = entry
+    status = "ready" if ready else "not ready"
+    return ready, {"status": status, "servers": servers, "modules": modules}
+
+
+async def _check(check: Callable[[], Awaitable[None]]) -> dict[str, str]:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except TimeoutError:
+        return {"status": "down", "reason": f"no answer within {CHECK_SECONDS:.0f} s"}
+    except Exception as error:
+        return {"status": "down", "reason": str(error) or type(error).__name__}
+    return {"status": "ok"}

@@ -1,0 +1,136 @@
+"""Problem details (RFC 9457): one shape for every error, on every path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from core import errors
+from core.errors import Problem, Unprocessable
+from core.request import SCOPE_REQUEST
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def all_problems(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
+    """Every problem type that is known to this process, core's and the modules'."""
+    for problem in root.__subclasses__():
+        yield problem
+        yield from all_problems(problem)
+
+
+_BY_STATUS: Mapping[int, type[Problem]] = {
+    problem.status: problem
+    for problem in vars(errors).values()
+    if isinstance(problem, type) and issubclass(problem, Problem) and problem is not Problem
+}
+
+
+def problem_response(problem: Problem, scope: Scope) -> Response:
+    """The document that tells of `problem`, for the request of `scope`."""
+    return _response(
+        status=problem.status,
+        slug=problem.slug,
+        title=problem.title,
+        detail=problem.detail,
+        extensions=problem.extensions,
+        headers=problem.headers,
+        scope=scope,
+    )
+
+
+def _response(
+    *,
+    status: int,
+    slug: str,
+    title: str,
+    detail: str,
+    scope: Scope,
+    headers: Mapping[str, str],
+    extensions: Mapping[str, Any] = {},
+) -> Response:
+    info = scope.get(SCOPE_REQUEST)
+    document = {
+        "type": f"/problems/{slug}",
+        "title": title,
+        "status": int(status),
+        "detail": detail,
+        "instance": scope.get("path", ""),
+        "request_id": info.id if info else None,
+        **extensions,
+    }
+    # ASCII on purpose: a lone surrogate of the caller's, repeated here, must not break the answer.
+    body = json.dumps(document, ensure_ascii=True, default=str).encode("ascii")
+    return Response(body, status_code=status, headers=dict(headers), media_type=MEDIA_TYPE)
+
+
+async def on_problem(request: Request, problem: Exception) -> Response:
+    """Handler for everything that core and modules raise on purpose."""
+    assert isinstance(problem, Problem)
+    return problem_response(problem, request.scope)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Handler for Starlette's and FastAPI's own errors: 404, 405, 413, and what authors raise."""
+    assert isinstance(error, HTTPException)
+    known = _BY_STATUS.get(error.status_code)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The router that refused knows one route only; RFC 9110 wants all methods of the path.
+        allowed = getattr(request.scope.get("app"), "allowed_methods", None)
+        if allowed is not None:
+            headers["Allow"] = ", ".join(sorted(allowed(request.scope)))
+    phrase = _phrase(error.status_code)
+    detail = error.detail if isinstance(error.detail, str) and error.detail != phrase else ""
+    if error.status_code == HTTPStatus.NOT_FOUND and not detail:
+        detail = f"There is nothing at {request.scope['path']}."
+    return _response(
+        status=error.status_code,
+        slug=known.slug if known else f"http-{error.status_code}",
+        title=known.title if known else phrase,
+        detail=detail or (known.title if known else phrase),
+        headers=headers,
+        scope=request.scope,
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"HTTP status {status}"
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    """Handler for a request whose parameters or body do not fit: 422 with every place."""
+    assert isinstance(error, RequestValidationError)
+    found = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in error.errors()]
+    places = ", ".join(dict.fromkeys(".".join(str(part) for part in e["loc"]) for e in found))
+    return problem_response(
+        Unprocessable(f"Not valid: {places[:500]}", errors=found), request.scope
+    )
+
+
+async def on_unexpected(request: Request, _error: Exception) -> Response:
+    """Handler for a fault of ours: nothing of the inside is told."""
+    return problem_response(
+        errors.InternalError("The fault was recorded under this request_id."), request.scope
+    )
+
+
+def exception_handlers() -> dict[Any, Any]:
+    """The handlers of a version's sub-app, and of the root."""
+    return {
+        Problem: on_problem,
+        HTTPException: on_http_exception,
+        RequestValidationError: on_validation_error,
+        Exception: on_unexpected,
+    }

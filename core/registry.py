@@ -1,0 +1,255 @@
+"""The modules of one deployment: which were found, which live, which failed and why.
+
+`load` asks every enabled module for its declarations in the order of their requirements. What one
+does wrong becomes its reason; what requires it stays out with it; the rest go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from core import __version__, discovery
+from core.declarations import Declarations, declare
+from core.errors import ModuleFailure
+from core.hooks import Hooks
+from core.identity import Permission
+from core.manifest import Manifest
+from core.ordering import order
+
+if TYPE_CHECKING:
+    from core.db.migrations import ModuleMigrations
+    from core.settings import ModuleSection, Settings
+
+State = Literal["enabled", "disabled", "failed"]
+ADMIN = "admin"
+
+
+@dataclass(slots=True)
+class Module:
+    """One module as this deployment sees it."""
+
+    id: str
+    version: str = ""
+    distribution: str = ""
+    state: State = "disabled"
+    reason: str = ""
+    remedy: str = ""
+    required: bool = False
+    manifest: Manifest | None = None
+    hooks: Hooks | None = None
+    declared: Declarations = field(default_factory=Declarations)
+    cause: BaseException | None = None
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The ids that it cannot live without."""
+        return self.manifest.requires if self.manifest else ()
+
+    def fail(self, failure: ModuleFailure) -> None:
+        """Out of this generation, with a reason that a person can act on."""
+        self.state = "failed"
+        self.reason = failure.reason
+        self.remedy = failure.remedy
+        self.cause = failure.__cause__
+        self.declared = Declarations()
+
+
+class Registry:
+    """All modules by id, the enabled ones in the order of their requirements."""
+
+    def __init__(self, modules: Mapping[str, Module], ordered: list[str]) -> None:
+        self.modules = dict(modules)
+        self._ordered = ordered
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.modules.values())
+
+    def __getitem__(self, module_id: str) -> Module:
+        return self.modules[module_id]
+
+    @property
+    def enabled(self) -> list[Module]:
+        """Those that live, each after all that it requires."""
+        return [self.modules[i] for i in self._ordered if self.modules[i].state == "enabled"]
+
+    @property
+    def failed(self) -> list[Module]:
+        """Those that should live and cannot."""
+        return [module for module in self if module.state == "failed"]
+
+    def migrations(self) -> list[ModuleMigrations]:
+        """What each enabled module brings to the database, in order."""
+        from core.db.migrations import ModuleMigrations
+
+        return [
+            ModuleMigrations(
+                module=module.id,
+                location=module.declared.migrations,
+                tables=module.declared.tables,
+            )
+            for module in self.enabled
+        ]
+
+    def permissions(self) -> dict[str, Permission]:
+        """Every permission that an enabled module declares, by name."""
+        return {p.name: p for module in self.enabled for p in module.declared.permissions}
+
+    def fail_dependents(self) -> None:
+        """Take out whatever requires a module that is out."""
+        for module in self.enabled:
+            for needed in module.requires:
+                if self.modules[needed].state != "enabled":
+                    module.fail(_missing(needed, self.modules.get(needed)))
+                    break
+
+    def guard(self, module: Module, action: Callable[[], None]) -> None:
+        """Do something for a module; what it raises fails that module and what requires it."""
+        try:
+            action()
+        except ModuleFailure as failure:
+            module.fail(failure)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module may raise anything, SystemExit included
+            failure = ModuleFailure(
+                discovery.summarise(error), remedy=f"mend or disable {module.id}"
+            )
+            failure.__cause__ = error
+            module.fail(failure)
+        self.fail_dependents()
+
+
+def load(settings: Settings, *, excluded: Mapping[str, ModuleFailure] | None = None) -> Registry:
+    """Find, load and ask every module that `settings` enables.
+
+    `excluded` names modules that are known to fail later on (a migration, a lifespan) and why.
+    """
+    found = discovery.find()
+    modules = {name: _known(found[name], settings.modules.get(name)) for name in found}
+    for name, section in settings.modules.items():
+        if name not in found and section.enabled:
+            modules[name] = _absent(name, section, list(found))
+    for name, failure in (excluded or {}).items():
+        if name in modules:
+            modules[name].fail(failure)
+    wanted = [m for m in modules.values() if m.state == "enabled"]
+    for module in wanted:
+        _load_one(module, found[module.id])
+    registry = Registry(modules, _order(modules))
+    _declare_all(registry, settings)
+    return registry
+
+
+def _known(found: discovery.Found, section: ModuleSection | None) -> Module:
+    enabled = section is not None and section.enabled
+    return Module(
+        id=found.id,
+        version=found.version,
+        distribution=found.distribution,
+        state="enabled" if enabled else "disabled",
+        reason="" if enabled else _why_disabled(section),
+        required=section is not None and section.required,
+    )
+
+
+def _why_disabled(section: ModuleSection | None) -> str:
+    return "switched off in the settings" if section else "installed, but not named in the settings"
+
+
+def _absent(name: str, section: ModuleSection, known: list[str]) -> Module:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? else install" if near else "install"
+    module = Module(id=name, required=section.required)
+    module.fail(
+        ModuleFailure(
+            f"no installed distribution offers a module {name!r}",
+            remedy=f"{hint} the one that does, or take [modules.{name}] out of the settings",
+        )
+    )
+    return module
+
+
+def _load_one(module: Module, found: discovery.Found) -> None:
+    try:
+        hooks = Hooks(module.id, discovery.load(found))
+        manifest = hooks.manifest()
+        module.hooks, module.manifest = hooks, manifest
+        module.version = manifest.version
+        if manifest.id != module.id:
+            raise ModuleFailure(
+                f"its manifest says {manifest.id!r}, its entry point {module.id!r}",
+                remedy="give both the same id",
+            )
+        if not manifest.accepts_core(__version__):
+            raise ModuleFailure(
+                f"it was made for core {manifest.core}, this is {__version__}",
+                remedy="install a version of it that supports this core",
+            )
+    except ModuleFailure as failure:
+        module.fail(failure)
+
+
+def _order(modules: Mapping[str, Module]) -> list[str]:
+    """Requirements first; missing ones and cycles fail the modules that have them."""
+    manifests = {m.id: m.manifest for m in modules.values() if m.state == "enabled" and m.manifest}
+    ordered, cyclic = order(manifests)
+    for name, cycle in cyclic.items():
+        modules[name].fail(
+            ModuleFailure(
+                f"it requires itself in a circle: {' -> '.join(cycle)}",
+                remedy="break the circle in one of the manifests",
+            )
+        )
+    for name in ordered:
+        _check_neighbours(modules[name], modules)
+    return ordered
+
+
+def _check_neighbours(module: Module, modules: Mapping[str, Module]) -> None:
+    assert module.manifest is not None
+    for needed in module.manifest.requires:
+        other = modules.get(needed)
+        if other is None or other.state != "enabled":
+            module.fail(_missing(needed, other))
+            return
+    for rival in module.manifest.conflicts:
+        other = modules.get(rival)
+        if other is not None and other.state == "enabled":
+            module.fail(
+                ModuleFailure(f"it cannot live beside {rival!r}", remedy="disable one of the two")
+            )
+            return
+
+
+def _missing(needed: str, other: Module | None) -> ModuleFailure:
+    if other is None:
+        return ModuleFailure(
+            f"it requires {needed!r}, which is not installed",
+            remedy=f"install the distribution that offers {needed!r}",
+        )
+    if other.state == "disabled":
+        return ModuleFailure(
+            f"it requires {needed!r}, which is disabled",
+            remedy=f"set enabled = true in [modules.{needed}]",
+        )
+    return ModuleFailure(
+        f"it requires {needed!r}, which failed: {other.reason}",
+        remedy=f"mend {needed!r} first",
+    )
+
+
+def _declare_all(registry: Registry, settings: Settings) -> None:
+    claims: dict[tuple[str, Any], str] = {}
+    for module in registry.enabled:
+        if module.state != "enabled":  # it required one that has failed meanwhile
+            continue
+
+        def ask(module: Module = module) -> None:
+            assert module.hooks is not None
+            module.declared = declare(module.hooks, settings.modules[module.id], claims)
+
+        registry.guard(module, ask)
