@@ -105,6 +105,16 @@ class Settings(BaseSettings):
         """What looked odd and did no harm; the log shows it at the start."""
         return self._warnings
 
+    def refuse_unsafe(self, *, workers: int | None = None) -> None:
+        """Raise ConfigurationError for what must not go into production; elsewhere do nothing.
+
+        `workers` is how many there will really be, when the command line says so.
+        """
+        if self.app.environment == "production":
+            faults = production_faults(self, workers=workers or self.server.workers)
+            if found := "; ".join(faults):
+                raise ConfigurationError(one_line(found))
+
     @classmethod
     def for_tests(cls, **sections: Any) -> Settings:
         """Settings made of nothing but these tables: environment test, a made-up secret key.
@@ -237,10 +247,7 @@ def _settled(settings: Settings) -> Settings:
 
     Raises ConfigurationError for what must not go into production.
     """
-    if settings.app.environment == "production":
-        if faults := list(production_faults(settings)):
-            raise ConfigurationError(one_line("; ".join(faults)))
-        return settings
+    settings.refuse_unsafe()
     if settings.app.secret_key.get_secret_value():
         return settings
     if settings.app.environment == "development":

@@ -26,7 +26,7 @@ _SAMPLES = re.compile(
 )
 
 
-def production_faults(settings: Settings) -> Iterator[str]:
+def production_faults(settings: Settings, *, workers: int) -> Iterator[str]:
     """What stops a start in production, one sentence each, without any value."""
     yield from _key_faults(settings)
     if settings.app.debug:
@@ -34,7 +34,7 @@ def production_faults(settings: Settings) -> Iterator[str]:
     if "*" in settings.cors.allowed_origins and settings.cors.allow_credentials:
         where = _at(settings, "cors.allowed_origins")
         yield f'{where} must name the origins in production: "*" with cors.allow_credentials'
-    if settings.database.is_sqlite and settings.server.workers > 1:
+    if settings.database.is_sqlite and workers > 1:
         where = _at(settings, "server.workers")
         yield f"{where} must be 1 in production on SQLite, or database.url name PostgreSQL"
 
