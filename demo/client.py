@@ -69,10 +69,6 @@ class Client:
         answer = self._authorised("POST", path, json=body)
         return None if answer.status_code == 409 else self._checked(answer).json()
 
-    def patch(self, path: str, body: object) -> Any:
-        """The body of an answer to PATCH."""
-        return self._checked(self._authorised("PATCH", path, json=body)).json()
-
     def pages(self, path: str, **params: str | int) -> Iterator[dict[str, Any]]:
         """Every item of a list, page by page."""
         page = self.get(path, limit=100, **params)

@@ -42,6 +42,7 @@ def _create(client: Client, product: Product) -> Any:
         "category": product.category,
         "price": {"amount": str(product.price), "currency": CURRENCY},
         "stock": product.stock,
+        "is_active": not product.discontinued,
     }
     return client.post("/v2/products", body)
 
@@ -60,8 +61,6 @@ def load_products(
             done.created += 1
         if item is None:
             raise DemoError(f"{product.sku} is taken, but not in the list of products")
-        if product.discontinued and item["is_active"]:
-            client.patch(f"/v2/products/{item['id']}", {"is_active": False})
         ids[product.id] = int(item["id"])
         progress("products", 1)
     return done, ids
