@@ -1,0 +1,1 @@
+"""Orders: placed from the catalogue, carried through their states, imported from history."""

@@ -1,0 +1,75 @@
+"""The orders as a module: what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from sqlmodel import SQLModel
+
+from core.plugin import Context, Manifest, Permission, hookimpl
+from modules.catalog.contracts import Catalog
+from modules.orders.api.v1.router import router as v1
+from modules.orders.api.v2.router import router as v2
+from modules.orders.contracts import Orders
+from modules.orders.models import Line, Order
+from modules.orders.service import OrderService
+from modules.orders.settings import OrdersSettings
+from modules.users.contracts import Users
+
+
+@hookimpl
+def manifest() -> Manifest:
+    return Manifest(
+        id="orders",
+        version="1.0.0",
+        requires=("users", "catalog"),
+        summary="Orders: placed, paid, shipped, delivered, cancelled, imported.",
+    )
+
+
+@hookimpl
+def settings() -> type[BaseModel]:
+    return OrdersSettings
+
+
+@hookimpl
+def routers(version: str) -> Sequence[APIRouter]:
+    build = {"v1": v1, "v2": v2}.get(version)
+    return [build()] if build else []
+
+
+@hookimpl
+def tables() -> Sequence[type[SQLModel]]:
+    return [Order, Line]
+
+
+@hookimpl
+def migrations() -> str:
+    return "modules.orders:migrations"
+
+
+@hookimpl
+def services() -> Mapping[type[Any], Callable[[Context], Any]]:
+    return {Orders: _service}
+
+
+def _service(context: Context) -> OrderService:
+    # mypy takes no Protocol for a type[T], python/mypy#4717
+    return OrderService(
+        catalog=context.service(Catalog),  # type: ignore[type-abstract]
+        users=context.service(Users),  # type: ignore[type-abstract]
+        settings=context.settings_as(OrdersSettings),
+    )
+
+
+@hookimpl
+def permissions() -> Sequence[Permission]:
+    return [
+        Permission("orders:create", roles=("user", "moderator"), summary="Place orders."),
+        Permission("orders:read-all", roles=("moderator",), summary="See everybody's orders."),
+        Permission("orders:manage", roles=("moderator",), summary="Move orders on, cancel them."),
+        Permission("orders:import", summary="Write orders of the past."),
+    ]

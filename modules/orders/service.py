@@ -1,0 +1,138 @@
+"""The rules of the orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from core.plugin import NotFound, Session, Unprocessable, WritableSession
+from modules.catalog.contracts import Catalog, Sold
+from modules.orders import pricing, repository, states
+from modules.orders.contracts import IllegalStep, OrderDTO, OrderLineDTO, Status
+from modules.orders.history import History, Imported, PastOrder
+from modules.orders.settings import OrdersSettings
+from modules.users.contracts import Users
+
+MAX_QUANTITY = 10_000
+"""Pieces of one product in an order."""
+
+
+class OrderService:
+    """Implements `modules.orders.contracts.Orders`, and what the orders' own routes need."""
+
+    def __init__(self, *, catalog: Catalog, users: Users, settings: OrdersSettings) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._history = History(users=users, catalog=catalog)
+
+    async def get(self, session: Session, order_id: int, *, user_id: int | None = None) -> OrderDTO:
+        order = await repository.get(session, order_id, user_id=user_id)
+        if order is None:
+            raise _no_order(order_id)
+        return order
+
+    async def find(
+        self,
+        session: Session,
+        *,
+        user_id: int | None,
+        status: Status | None = None,
+        after: int = 0,
+        skip: int = 0,
+        limit: int,
+    ) -> list[OrderDTO]:
+        return await repository.find(
+            session, user_id=user_id, status=status, after=after, skip=skip, limit=limit
+        )
+
+    async def place(
+        self, session: WritableSession, *, user_id: int, wanted: Sequence[tuple[int, int]]
+    ) -> OrderDTO:
+        """Order (product id, quantity) at today's prices; a product named twice is one line.
+
+        Raises Unprocessable, and what `Catalog.take_stock` raises.
+        """
+        sold = await self._catalog.take_stock(session, self._merged(wanted))
+        lines = [
+            pricing.line(s.product_id, quantity=s.quantity, unit_price_minor=s.unit_price_minor)
+            for s in sold
+        ]
+        return await self._write(session, user_id, _one_currency(sold), lines)
+
+    async def _write(
+        self, session: WritableSession, user_id: int, currency: str, lines: Sequence[OrderLineDTO]
+    ) -> OrderDTO:
+        order = OrderDTO(
+            id=0,
+            user_id=user_id,
+            status="created",
+            currency=currency,
+            total_minor=pricing.order_total(lines),
+            placed_at=datetime.now(UTC),
+            external_ref=None,
+            lines=tuple(lines),
+        )
+        return await repository.add(session, order)
+
+    async def move(
+        self,
+        session: WritableSession,
+        order_id: int,
+        new: Status,
+        *,
+        user_id: int | None = None,
+    ) -> OrderDTO:
+        """Take an order to its next state; a cancelled one gives its stock back.
+
+        With `user_id`, only that user's. Raises NotFound, IllegalStep.
+        """
+        moved = await repository.move(
+            session, order_id, new, sources=states.before(new), user_id=user_id
+        )
+        if moved is None:
+            raise await self._refusal(session, order_id, new, user_id)
+        [order] = await repository.with_lines(session, [moved])
+        if new == "cancelled":
+            await self._catalog.return_stock(
+                session, [(line.product_id, line.quantity) for line in order.lines]
+            )
+        return order
+
+    async def import_orders(
+        self, session: WritableSession, orders: Sequence[PastOrder]
+    ) -> Imported:
+        """Write history; see `History.write`."""
+        return await self._history.write(session, orders)
+
+    async def _refusal(
+        self, session: Session, order_id: int, new: Status, user_id: int | None
+    ) -> NotFound | IllegalStep:
+        status = await repository.status_of(session, order_id, user_id=user_id)
+        if status is None:
+            return _no_order(order_id)
+        return IllegalStep(f"An order that is {status} cannot become {new}.", status=status)
+
+    def _merged(self, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        if len(wanted) > self._settings.max_lines:
+            most = self._settings.max_lines
+            raise Unprocessable.at("body", "lines", msg=f"an order has at most {most} lines")
+        quantities: dict[int, int] = {}
+        for product_id, quantity in wanted:
+            quantities[product_id] = quantities.get(product_id, 0) + quantity
+        for product_id, quantity in quantities.items():
+            if quantity > MAX_QUANTITY:
+                text = f"at most {MAX_QUANTITY} pieces of a product, {quantity} of {product_id}"
+                raise Unprocessable.at("body", "lines", msg=text)
+        return list(quantities.items())
+
+
+def _one_currency(sold: Sequence[Sold]) -> str:
+    currencies = sorted({s.currency for s in sold})
+    if len(currencies) > 1:
+        text = f"the products have prices in {' and '.join(currencies)}: order them apart"
+        raise Unprocessable.at("body", "lines", msg=text, kind="currencies")
+    return currencies[0]
+
+
+def _no_order(order_id: int) -> NotFound:
+    return NotFound(f"There is no order {order_id}.")
