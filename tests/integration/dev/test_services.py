@@ -1,0 +1,123 @@
+"""dev/services: real servers, in a folder of this test's own, beside whatever else runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "dev/services"
+NEEDED = shutil.which("redis-server") or shutil.which("valkey-server")
+ADDRESSES = ("TESSERA_TEST_POSTGRES_URL", "TESSERA_TEST_REDIS_URL")
+
+
+class Services:
+    """The script, with a folder of its own and no address in the environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environ = {name: it for name, it in os.environ.items() if name not in ADDRESSES}
+        self.environ |= {"TESSERA_TEST_SERVICES_DIR": str(folder), "PYTHON": sys.executable}
+
+    def __call__(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run it and wait."""
+        return subprocess.run(
+            [str(SCRIPT), *words],
+            env=self.environ | environ,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    def addresses(self) -> dict[str, str]:
+        """What `env` prints."""
+        lines = self("env").stdout.splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def pid(self, service: str) -> int:
+        """The process that `status` shows."""
+        [line] = [it for it in self("status").stderr.splitlines() if it.startswith(service)]
+        return int(line.split("process ")[1].rstrip(")"))
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    """Ended after the test, whatever it did."""
+    script = Services(tmp_path / "services")
+    yield script
+    script("down")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of that number runs."""
+    return Path(f"/proc/{pid}/cmdline").exists() and bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+needs_redis = pytest.mark.skipif(NEEDED is None, reason="no redis-server on this machine")
+
+
+@needs_redis
+def test_up_twice_is_up_once(services: Services) -> None:
+    """A second `up` finds the server of the first; `env` names it for tests and for the program."""
+    assert services("up", "redis").returncode == 0
+    first = services.pid("redis")
+    assert services("up", "redis").returncode == 0
+    assert services.pid("redis") == first
+    found = services.addresses()
+    assert found["TESSERA_TEST_REDIS_URL"] == found["TESSERA_REDIS__URL"]
+    assert "127.0.0.1" in found["TESSERA_REDIS__URL"]
+
+
+@needs_redis
+def test_down_ends_what_up_started(services: Services) -> None:
+    """After `down` the process is gone, and `status` and `env` say so."""
+    services("up", "redis")
+    pid = services.pid("redis")
+    assert services("down").returncode == 0
+    assert not alive(pid)
+    assert services("status").returncode == 1
+    assert services.addresses() == {}
+
+
+@needs_redis
+def test_restart_keeps_the_address(services: Services) -> None:
+    """`restart` gives another process at the same address."""
+    services("up", "redis")
+    pid, address = services.pid("redis"), services.addresses()
+    assert services("restart", "redis").returncode == 0
+    assert services.pid("redis") != pid
+    assert services.addresses() == address
+
+
+def test_an_address_in_the_environment_goes_first(services: Services) -> None:
+    """With an address given nothing is started; one that does not answer is said, and is a 1."""
+    given = "redis://127.0.0.1:9/0"
+    done = services("up", "redis", TESSERA_TEST_REDIS_URL=given)
+    assert done.returncode == 1
+    assert "does NOT answer" in done.stderr
+    assert (
+        f"TESSERA_TEST_REDIS_URL={given}"
+        in services("env", "redis", TESSERA_TEST_REDIS_URL=given).stdout.splitlines()
+    )
+
+
+def test_what_is_missing_is_named_with_what_to_do(services: Services, tmp_path: Path) -> None:
+    """Without Redis on the machine `up` is a 1 and says how to get one; nothing is installed."""
+    bare = tmp_path / "bin"
+    bare.mkdir()
+    for program in ("bash", "env", "dirname"):
+        (bare / program).symlink_to(shutil.which(program) or "")
+    done = services("up", "redis", PATH=str(bare))
+    assert done.returncode == 1
+    assert "no redis-server" in done.stderr
+    assert "dev/services up --install" in done.stderr
+
+
+def test_an_unknown_service_is_wrong_usage(services: Services) -> None:
+    """A service that it does not know is a 2, and the known ones are named."""
+    done = services("up", "mysql")
+    assert done.returncode == 2
+    assert "there are postgres, redis" in done.stderr
