@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Update, bindparam, case, select, update
+from sqlalchemy import CTE, ColumnElement, Update, case, literal, select, update
 
 from core.plugin import WritableSession
 from modules.catalog.contracts import OutOfStock, ProductInactive, Sold, UnknownProduct
@@ -38,11 +38,11 @@ async def put_back(session: WritableSession, quantities: Mapping[int, int]) -> N
 
 
 def _pieces(quantities: Mapping[int, int]) -> ColumnElement[int]:
+    """How many of the product of the row at hand."""
+    kind = _c.stock.type
     if len(quantities) == 1:
-        return bindparam(None, next(iter(quantities.values())), type_=_c.stock.type)
-    return case(
-        {i: bindparam(None, n, type_=_c.stock.type) for i, n in quantities.items()}, value=_c.id
-    )
+        return literal(next(iter(quantities.values())), kind)
+    return case(*((_c.id == i, literal(quantity, kind)) for i, quantity in quantities.items()))
 
 
 def _update(quantities: Mapping[int, int], stock: ColumnElement[int]) -> Update:
