@@ -139,6 +139,7 @@ class Tessera:
             root=root_app(lambda: self.generation),
             access=settings.server.access_log,
             hsts=settings.app.environment == "production",
+            max_body_bytes=settings.server.max_body_bytes,
         )
         if settings.cors.allowed_origins:
             edge = CORSMiddleware(

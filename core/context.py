@@ -29,7 +29,7 @@ class Context(Protocol):
 
     @property
     def settings(self) -> Any:
-        """The module's own settings: an instance of the class that its `settings()` hook returned."""
+        """The module's own settings: an instance of what its `settings()` hook returned."""
         ...
 
     @property

@@ -1,8 +1,8 @@
 """One immutable build of the enabled modules: registry, versions, services, lifespans.
 
-``build`` composes it and touches no server; ``start`` makes the services and enters the lifespans in
-the order of requirements; ``stop`` leaves them in reverse. One supervisor task enters and leaves,
-because an exit stack that another task closes breaks cancel scopes (anyio's rule).
+`compose` builds it and touches no server; ``start`` makes the services and enters the lifespans
+in the order of requirements; ``stop`` leaves them in reverse. One supervisor task enters and
+leaves, because an exit stack that another task closes breaks cancel scopes (anyio's rule).
 """
 
 from __future__ import annotations
@@ -158,17 +158,17 @@ class Generation:
         except ModuleFailure as failure:
             raise StartFailure(module.id, failure) from failure
         except TimeoutError:
-            failure = ModuleFailure(
+            late = ModuleFailure(
                 f"its lifespan did not start within {ENTER_SECONDS:.0f} s",
                 remedy="let it start slow work in a task of its own",
             )
-            raise StartFailure(module.id, failure) from None
+            raise StartFailure(module.id, late) from None
         except BaseException as error:  # a module may raise anything, SystemExit included
-            failure = ModuleFailure(
+            unexpected = ModuleFailure(
                 f"it could not start: {summarise(error)}", remedy=f"mend or disable {module.id}"
             )
-            failure.__cause__ = error
-            raise StartFailure(module.id, failure) from error
+            unexpected.__cause__ = error
+            raise StartFailure(module.id, unexpected) from error
 
 
 def compose(

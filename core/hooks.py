@@ -1,4 +1,4 @@
-"""One module's hooks, called by themselves: pluggy ends a whole call when one implementation raises.
+"""One module's hooks, called by themselves: in pluggy one that raises ends the whole call.
 
 pluggy still says what is a hook, which parameters an implementation takes, and what is misspelt.
 """

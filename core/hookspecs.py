@@ -1,4 +1,4 @@
-"""Every hook that a module may implement. Each call returns fresh objects; all but one are optional.
+"""Every hook that a module may implement; all but one are optional, each returns fresh objects.
 
 Core calls each module's implementation by itself, so that one that raises takes only its own module
 out. An implementation may leave out parameters that it does not need.

@@ -81,7 +81,7 @@ async def _signed_in(connection: HTTPConnection) -> Principal:
 
 
 class Access:
-    """What a route says of who may call it: public, any signed-in caller, or holders of permissions.
+    """What a route says of who may call it: public, the signed-in, or holders of permissions.
 
     The marker that the generation looks for on every route.
     """
@@ -110,7 +110,7 @@ class _RequiredAccess(Access):
         super().__init__(public=False, permissions=permissions)
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
-        """The caller. Raises Unauthenticated without one, Forbidden when a permission is missing."""
+        """The caller. Raises Unauthenticated without one, Forbidden without a permission."""
         principal = await _signed_in(connection)
         for permission in self.permissions:
             if permission not in principal.permissions:
@@ -118,12 +118,17 @@ class _RequiredAccess(Access):
         return principal
 
 
+def is_public_marker(call: Any) -> bool:
+    """Whether a dependency is `public`, which does nothing when it is called."""
+    return isinstance(call, _PublicAccess)
+
+
 public: Any = Depends(_PublicAccess())
 """Dependency: anybody may call. ``APIRouter(dependencies=[public])``."""
 
 
 def requires(*permissions: str) -> Any:
-    """Dependency: a signed-in caller who holds all of `permissions`; without any, any signed-in one.
+    """Dependency: a signed-in caller who holds all of `permissions`; without any, anyone signed in.
 
     ``@router.get("", dependencies=[requires("orders:read-all")])``, or as a parameter, where it
     gives the Principal. A name that no enabled module declares makes the module fail at build.

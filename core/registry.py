@@ -113,11 +113,11 @@ class Registry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a module may raise anything, SystemExit included
-            failure = ModuleFailure(
+            unexpected = ModuleFailure(
                 discovery.summarise(error), remedy=f"mend or disable {module.id}"
             )
-            failure.__cause__ = error
-            module.fail(failure)
+            unexpected.__cause__ = error
+            module.fail(unexpected)
         self.fail_dependents()
 
 

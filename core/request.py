@@ -1,4 +1,4 @@
-"""What is known of the request being served: one small object, for the log, the metrics and errors."""
+"""What is known of the request being served: one small object, for log, metrics and errors."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def _secrets_layer(others: Sequence[Layer]) -> Iterator[Layer]:
         named, origin = Path(default), None
     if named.is_dir() and named != Path():
         yield variables_layer(secret_variables(named), place="secrets directory")
-    elif origin and named != Path():
+    elif origin and named not in (Path(), Path(default)):
         raise ConfigurationError(one_line(f"{origin}: app.secrets_dir: {named} is no directory"))
 
 

@@ -89,8 +89,8 @@ def _secrets(options: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str
 def decode(value: Any, annotation: Any) -> Any:
     """The same tree with text from the environment turned into what the model asks for.
 
-    A table is JSON; a list is JSON or its items separated by commas. Text that is neither stays
-    as it is, for the model to refuse.
+    A table is JSON; a list is JSON or its items separated by commas; nothing at all is None where
+    that is allowed. Text that is none of these stays as it is, for the model to refuse.
     """
     if isinstance(value, Text):
         return _decode_text(value, annotation)
@@ -102,6 +102,8 @@ def decode(value: Any, annotation: Any) -> Any:
 def _decode_text(value: Text, annotation: Any) -> Any:
     kind = _container(annotation)
     text = value.strip()
+    if not text and type(None) in _choices(annotation):
+        return None
     if kind is None:
         return value
     if kind == "table" or text.startswith("["):

@@ -11,7 +11,6 @@ import importlib.metadata
 import sys
 from typing import Any, NoReturn
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -24,12 +23,12 @@ COMMANDS_GROUP = "tessera.commands"
 class RootGroup(TyperGroup):
     """Core's verbs, then those of the group `tessera.commands`, then the enabled modules'."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Every verb's name, core's first."""
         own = super().list_commands(ctx)
         return list(dict.fromkeys([*own, *sorted(_installed()), *sorted(_of_modules())]))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, wherever it comes from; None when there is none."""
         own = super().get_command(ctx, cmd_name)
         if own is not None:
@@ -64,7 +63,8 @@ def _version(wanted: bool) -> None:
 
 def build() -> typer.Typer:
     """The whole command line."""
-    from core.cli import config, db, modules, openapi, serve
+    from core.cli import config, modules, openapi, serve
+    from core.cli import db as database
 
     app = typer.Typer(
         cls=RootGroup,
@@ -83,7 +83,7 @@ def build() -> typer.Typer:
         pass
 
     app.command("serve")(serve.serve)
-    app.add_typer(db.app, name="db")
+    app.add_typer(database.app, name="db")
     app.add_typer(modules.app, name="modules")
     app.add_typer(config.app, name="config")
     app.add_typer(openapi.app, name="openapi")

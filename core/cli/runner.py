@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import click
 import typer
 
 from core import registry as registries
@@ -46,10 +45,10 @@ class ModuleCommands:
             await app.stop()
 
 
-def module_commands() -> dict[str, click.Command]:
+def module_commands() -> dict[str, Any]:
     """The commands of every enabled module that has some, by module id."""
     settings = load_settings()
-    found: dict[str, click.Command] = {}
+    found: dict[str, Any] = {}
     for module in registries.load(settings).enabled:
         assert module.hooks is not None
         application = module.hooks.call("commands")
@@ -58,7 +57,7 @@ def module_commands() -> dict[str, click.Command]:
     return found
 
 
-def _with_object(application: typer.Typer, obj: Any) -> click.Command:
+def _with_object(application: typer.Typer, obj: Any) -> Any:
     if not application.registered_callback:
         application.callback()(_group)  # keeps a single command a group: `users create-admin`
     command = typer.main.get_command(application)

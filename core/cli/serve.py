@@ -88,7 +88,7 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
     if reload:
         ChangeReload(config, target=server.run, sockets=[bound]).run()
     elif workers > 1:
-        Multiprocess(config, target=server.run, sockets=[bound]).run()
+        Multiprocess(config, sockets=[bound]).run()
     else:
         server.run(sockets=[bound])
         if not server.started:

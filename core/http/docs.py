@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from core.http.version import VersionApp
 
 POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline' blob:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'none'; script-src 'self' 'unsafe-inline' blob:; "
+    "style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; worker-src blob:; font-src 'self' data:; "
     "frame-ancestors 'none'"
 )

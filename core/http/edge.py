@@ -16,6 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import InternalError, NotFound
+from core.http.body import BODY_HEADERS, BodyLimit
 from core.http.problems import problem_response
 from core.http.version import first_segment
 from core.identity import SCOPE_PRINCIPAL
@@ -45,22 +46,31 @@ class Edge:
     """ASGI for HTTP and WebSocket. `current` gives the generation that new requests belong to."""
 
     def __init__(
-        self, *, current: Callable[[], Generation], root: ASGIApp, access: bool, hsts: bool
+        self,
+        *,
+        current: Callable[[], Generation],
+        root: ASGIApp,
+        access: bool,
+        hsts: bool,
+        max_body_bytes: int,
     ) -> None:
         self._current = current
         self._root = root
         self._access = access
+        self._limit = BodyLimit(max_body_bytes)
         self._headers = [*SECURITY_HEADERS, HSTS] if hsts else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or socket; the generation that began it also ends it."""
         started = perf_counter()
-        request_header = version_header = None
+        request_header = version_header = body_header = None
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 request_header = value
             elif name == b"accept-version":
                 version_header = value
+            elif name in BODY_HEADERS:
+                body_header = name, value
         info = RequestInfo(
             request_id=request_id_from(request_header),
             method=scope.get("method", "WEBSOCKET"),
@@ -85,6 +95,8 @@ class Edge:
 
         try:
             target, child = self._route(generation, scope, info, version_header, extra)
+            if body_header is not None:
+                target = self._limit.guard(target, *body_header)
             await target(child, receive, send_with_headers)
             _note(info, child)
         except Exception:
@@ -173,8 +185,7 @@ def _note(info: RequestInfo, scope: Scope) -> None:
     principal = scope.get(SCOPE_PRINCIPAL)
     if principal is not None:
         info.user = principal.id
-    selected = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
-    info.route = getattr(selected, "path_format", None) or getattr(selected, "path", None)
+    info.route = getattr(scope.get("route"), "path", None)
 
 
 def _write_access_line(info: RequestInfo, started: float) -> None:

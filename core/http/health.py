@@ -1,4 +1,4 @@
-"""Is the process alive, and can it serve? Liveness asks nobody; readiness asks modules and servers."""
+"""Is the process alive, can it serve? Liveness asks nobody; readiness asks modules and servers."""
 
 from __future__ import annotations
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastapi.routing import RouteContext, iter_route_contexts
-from starlette.routing import BaseRoute
-
 from core.errors import (
     BadRequest,
     Forbidden,
@@ -18,8 +15,8 @@ from core.errors import (
     Unavailable,
     Unprocessable,
 )
-from core.http.access import access_of
 from core.http.problems import MEDIA_TYPE
+from core.http.routing import Entry
 from core.identity import Access
 
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -53,7 +50,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 def enrich(
     schema: dict[str, Any],
-    routes: Iterable[BaseRoute],
+    entries: Iterable[Entry],
     *,
     security_schemes: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
@@ -66,20 +63,19 @@ def enrich(
     components["schemas"] = dict(sorted(schemas.items()))
     if security_schemes:
         components["securitySchemes"] = {k: dict(v) for k, v in security_schemes.items()}
-    for route in iter_route_contexts(list(routes)):
-        _enrich_route(schema, route, list(security_schemes))
+    for entry in entries:
+        _enrich_entry(schema, entry, list(security_schemes))
     return schema
 
 
-def _enrich_route(schema: dict[str, Any], route: RouteContext, schemes: list[str]) -> None:
-    access = access_of(route)
-    item = schema.get("paths", {}).get(route.path_format)
-    if access is None or item is None:
+def _enrich_entry(schema: dict[str, Any], entry: Entry, schemes: list[str]) -> None:
+    item = schema.get("paths", {}).get(entry.path)
+    if entry.access is None or item is None:
         return
-    for method in route.methods or ():
+    for method in entry.methods or ():
         operation = item.get(method.lower())
         if operation is not None:
-            _enrich_operation(operation, access, schemes)
+            _enrich_operation(operation, entry.access, schemes)
 
 
 def _enrich_operation(operation: dict[str, Any], access: Access, schemes: list[str]) -> None:

@@ -41,10 +41,7 @@ def front(document: dict[str, Any]) -> str:
     """The front page: versions with their docs, modules with their state."""
     name, state = escape(document["name"]), escape(document["state"])
     versions = "".join(_version(n, v) for n, v in document["versions"].items())
-    modules = "".join(
-        f'<div class="card"><b>{escape(module)}</b><p class="{escape(state)}">{escape(state)}</p></div>'
-        for module, state in document["modules"].items()
-    )
+    modules = "".join(_module(*each) for each in document["modules"].items())
     return _page(
         document["name"],
         f'<h1>{name}</h1><p class="lead">State: <span class="{state}">{state}</span> · '
@@ -52,6 +49,11 @@ def front(document: dict[str, Any]) -> str:
         f'<h2>Versions</h2><div class="grid">{versions}</div>'
         f'<h2>Modules</h2><div class="grid">{modules or "No module is enabled."}</div>',
     )
+
+
+def _module(name: str, state: str) -> str:
+    shown = escape(state)
+    return f'<div class="card"><b>{escape(name)}</b><p class="{shown}">{shown}</p></div>'
 
 
 def _version(name: str, entry: dict[str, Any]) -> str:
@@ -76,7 +78,8 @@ def problems(document: dict[str, Any]) -> str:
     return _page(
         "Problems",
         '<h1>What errors mean</h1><p class="lead">Every error is a problem document '
-        f'(RFC 9457); its <code>type</code> leads here.</p><h2>Types</h2><div class="grid">{cards}</div>',
+        "(RFC 9457); its <code>type</code> leads here.</p>"
+        f'<h2>Types</h2><div class="grid">{cards}</div>',
     )
 
 

@@ -82,14 +82,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     """Handler for Starlette's and FastAPI's own errors: 404, 405, 413, and what authors raise."""
     assert isinstance(error, HTTPException)
     known = _BY_STATUS.get(error.status_code)
-    headers = dict(error.headers or {})
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        # The router that refused knows one route only; RFC 9110 wants all methods of the path.
-        allowed = getattr(request.scope.get("app"), "allowed_methods", None)
-        if allowed is not None:
-            headers["Allow"] = ", ".join(sorted(allowed(request.scope)))
     phrase = _phrase(error.status_code)
-    detail = error.detail if isinstance(error.detail, str) and error.detail != phrase else ""
+    detail = error.detail if error.detail != phrase else ""
     if error.status_code == HTTPStatus.NOT_FOUND and not detail:
         detail = f"There is nothing at {request.scope['path']}."
     return _response(
@@ -97,7 +91,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         slug=known.slug if known else f"http-{error.status_code}",
         title=known.title if known else phrase,
         detail=detail or (known.title if known else phrase),
-        headers=headers,
+        headers=error.headers or {},
         scope=request.scope,
     )
 

@@ -24,7 +24,7 @@ def _storable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-"""Text that every database can hold: no NUL (PostgreSQL refuses it); surrogates pydantic refuses."""
+"""Text that every database can hold: no NUL (PostgreSQL refuses it), and no lone surrogates."""
 
 PathId = Annotated[int, Path(ge=1, le=MAX_ID, description="the number of the resource")]
 """An id in a path."""

@@ -15,14 +15,16 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import iter_route_contexts
-from starlette.routing import BaseRoute, Match, Router
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import metrics, trace
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import ModuleFailure
 from core.http.docs import add_docs
 from core.http.openapi import enrich
 from core.http.problems import exception_handlers
+from core.http.routing import Entry, RouteTable
 from core.request import SCOPE_REQUEST
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class VersionApp(FastAPI):
         """`overrides` is shared by all versions, so that a test's override reaches each of them."""
         self.lock = threading.Lock()
         self.version_name = name
-        self.segments: dict[str, Segment] = {}
+        self.tables: dict[str, RouteTable] = {}
         self.security_schemes: dict[str, Mapping[str, Any]] = {}
         super().__init__(
             title=f"{settings.app.name} {name}",
@@ -54,8 +56,8 @@ class VersionApp(FastAPI):
             redoc_url=None,
             openapi_url=None,  # served by core.http.docs, with assets of our own
             exception_handlers=exception_handlers(),
+            telemetry=None if telemetry_is_set_up() else TELEMETRY_OFF,
             redirect_slashes=False,
-            max_body_size=settings.server.max_body_bytes,
             generate_unique_id_function=lambda route: f"{route.name}_{name}",
         )
         self.dependency_overrides = overrides
@@ -63,44 +65,42 @@ class VersionApp(FastAPI):
         self.lifetime_headers = lifetime_headers(name, settings)
         # Starlette calls this innermost, behind the error handlers and FastAPI's exit stacks.
         self.router.middleware_stack = SegmentDispatch(
-            self.segments, Router(routes=self.own_routes, redirect_slashes=False)
+            self.tables, Router(routes=self.own_routes, redirect_slashes=False)
         )
 
-    def add_module(self, module_id: str, routers: Sequence[APIRouter]) -> list[BaseRoute]:
-        """Include a module's routers; gives the included routes, for the checks.
+    def add_module(self, module_id: str, routers: Sequence[APIRouter]) -> list[Entry]:
+        """Include a module's routers; gives its routes, for the checks.
 
-        Raises ModuleFailure when a router has no prefix or a prefix that another module owns;
-        nothing of the module is included then.
+        Raises ModuleFailure when a router has a prefix that another module owns, and whatever
+        FastAPI finds wrong with a route; nothing of the module is included then.
         """
-        wanted = {}
+        wanted: dict[str, RouteTable] = {}
         for router in routers:
-            segment = first_segment(router.prefix)
-            self._refuse_taken(segment, module_id)
-            wanted.setdefault(segment, Segment(module_id))
+            self._refuse_taken(first_segment(router.prefix), module_id)
         before = len(self.router.routes)
         try:
             for router in routers:
                 self.include_router(router)
-                wanted[first_segment(router.prefix)].routes.append(self.router.routes[-1])
-            included = self.router.routes[before:]
-            list(iter_route_contexts(included))  # what FastAPI would raise at the first request
+                table = wanted.setdefault(first_segment(router.prefix), RouteTable(module_id))
+                table.add(router, self.router.routes[-1])
         except BaseException:
             del self.router.routes[before:]
             raise
-        self.segments.update(wanted)
-        return included
+        self.tables.update(wanted)
+        return [entry for table in wanted.values() for entry in table.entries]
 
     def remove_module(self, module_id: str) -> None:
         """Take back what `add_module` added, while the generation is still being built."""
-        for segment in [s for s, owner in self.segments.items() if owner.module == module_id]:
-            for route in self.segments.pop(segment).routes:
+        for segment in [s for s, table in self.tables.items() if table.module == module_id]:
+            for route in self.tables.pop(segment).included:
                 self.router.routes.remove(route)
 
     def _refuse_taken(self, segment: str, module_id: str) -> None:
-        owner = self.segments.get(segment)
+        owner = self.tables.get(segment)
         if owner is not None and owner.module != module_id:
             raise ModuleFailure(
-                f"the prefix '/{segment}' in {self.version_name} already belongs to {owner.module!r}",
+                f"the prefix '/{segment}' in {self.version_name} "
+                f"belongs to {owner.module!r} already",
                 remedy="choose another prefix, or disable one of the two modules",
             )
         if segment in RESERVED:
@@ -113,18 +113,11 @@ class VersionApp(FastAPI):
         with self.lock:
             if self.openapi_schema is None:
                 schema = super().openapi()
-                routes = [r for segment in self.segments.values() for r in segment.routes]
-                self.openapi_schema = enrich(schema, routes, security_schemes=self.security_schemes)
+                entries = [entry for table in self.tables.values() for entry in table.entries]
+                self.openapi_schema = enrich(
+                    schema, entries, security_schemes=self.security_schemes
+                )
             return self.openapi_schema
-
-    def allowed_methods(self, scope: Scope) -> set[str]:
-        """The methods that the path of `scope` knows, over all routes of its segment (RFC 9110)."""
-        segment = self.segments.get(first_segment(_path_below(scope)))
-        found: set[str] = set()
-        for context in iter_route_contexts(segment.routes if segment else self.own_routes):
-            if context.methods and context.matches(dict(scope))[0] is not Match.NONE:
-                found |= context.methods
-        return found
 
 
 def docs_on(settings: Settings) -> bool:
@@ -134,49 +127,35 @@ def docs_on(settings: Settings) -> bool:
     return settings.app.environment != "production"
 
 
+TELEMETRY_OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+
+
+def telemetry_is_set_up() -> bool:
+    """Whether somebody installed an OpenTelemetry provider before the application was built.
+
+    FastAPI would ask anew at each request, which costs a tenth of an empty one.
+    """
+    providers = (trace.get_tracer_provider(), metrics.get_meter_provider())
+    return not all("Proxy" in type(provider).__name__ for provider in providers)
+
+
 RESERVED = frozenset({"docs", "redoc", "openapi.json", "assets"})
-
-
-class Segment:
-    """What lies below one first path segment: a module and its included routers."""
-
-    __slots__ = ("module", "routes")
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-        self.routes: list[BaseRoute] = []
 
 
 class SegmentDispatch:
     """ASGI: from the first path segment straight to its module's routes."""
 
-    def __init__(self, segments: Mapping[str, Segment], own: ASGIApp) -> None:
-        self._segments = segments
+    def __init__(self, tables: Mapping[str, RouteTable], own: ASGIApp) -> None:
+        self._tables = tables
         self._own = own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        segment = self._segments.get(first_segment(_path_below(scope)))
-        if segment is None:
+        table = self._tables.get(first_segment(scope["path"][len(scope["root_path"]) :]))
+        if table is None:
             await self._own(scope, receive, send)
             return
-        scope[SCOPE_REQUEST].module = segment.module
-        routes = segment.routes
-        if len(routes) == 1:
-            # `handle` of an included router matches once; `matches` before it would match twice.
-            await routes[0].handle(scope, receive, send)
-            return
-        await _first_match(routes, scope).handle(scope, receive, send)
-
-
-def _first_match(routes: list[BaseRoute], scope: Scope) -> BaseRoute:
-    partial: BaseRoute | None = None
-    for route in routes:
-        match, _ = route.matches(scope)
-        if match is Match.FULL:
-            return route
-        if match is Match.PARTIAL and partial is None:
-            partial = route
-    return partial or routes[0]
+        scope[SCOPE_REQUEST].module = table.module
+        await table(scope, receive, send)
 
 
 def first_segment(path: str) -> str:
@@ -185,13 +164,8 @@ def first_segment(path: str) -> str:
     return path[1:end] if end != -1 else path[1:]
 
 
-def _path_below(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path[len(scope["root_path"]) :]
-
-
 def lifetime_headers(name: str, settings: Settings) -> Headers:
-    """``Deprecation`` (RFC 9745), ``Sunset`` (RFC 8594) and the successor of a version that ends."""
+    """``Deprecation`` (RFC 9745), ``Sunset`` (RFC 8594), and the successor of one that ends."""
     version: VersionSettings = settings.api.versions[name]
     headers: Headers = []
     if version.deprecated is not None:

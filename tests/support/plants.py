@@ -1,4 +1,4 @@
-"""Plant a stranger's distribution: a real package with real metadata, found as any installed one."""
+"""Plant a stranger's distribution: a real package with metadata, found as any installed one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Garden:
         package: str | None = None,
         distribution: str | None = None,
     ) -> str:
-        """A distribution with one module whose entry point loads `source`; gives the package name."""
+        """A distribution with one module, made of `source`; gives the package's name."""
         name = package or f"planted_{module_id}"
         dist = distribution or f"planted-{module_id}"
         home = self.folder / name

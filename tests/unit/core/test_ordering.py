@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +42,7 @@ def test_requirements_come_first(
                 assert ordered.index(needed) < index
     for name, circle in cyclic.items():
         assert circle[0] == circle[-1] == name
-        for here, there in zip(circle, circle[1:], strict=False):
+        for here, there in itertools.pairwise(circle):
             assert there in found[here].requires
 
 

@@ -1,0 +1,163 @@
+"""The routes below one first path segment, found without trying them one after another.
+
+FastAPI walks its tree of included routers twice for a request (to match, then to handle) and runs a
+regular expression for each route on the way. Here the effective routes that FastAPI built are laid
+out once, by the number of segments in their path; text is compared where a path has no parameter.
+The order of declaration still decides, as it does in FastAPI, and what answers is the application
+that FastAPI made for the route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
+from starlette.convertors import PathConvertor
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core.identity import Access, is_public_marker
+
+_PLAIN = {
+    APIRoute: (APIRoute.matches, APIRoute.handle),
+    APIWebSocketRoute: (APIWebSocketRoute.matches, APIWebSocketRoute.handle),
+}
+
+
+def dependencies_of(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
+    """Every callable that a route depends on, however deep."""
+    for dependency in dependant.dependencies:
+        yield dependency.call
+        yield from dependencies_of(dependency)
+
+
+class Entry:
+    """One effective route: how to match it, what answers, who may call."""
+
+    __slots__ = (
+        "_convertors",
+        "_regex",
+        "access",
+        "app",
+        "calls",
+        "context",
+        "methods",
+        "path",
+        "slashes",
+    )
+
+    def __init__(self, context: RouteContext) -> None:
+        self.context = context
+        self.path: str = context.path_format or ""
+        self.methods: frozenset[str] | None = (
+            frozenset(context.methods) if context.methods else None
+        )
+        dependant: Dependant | None = getattr(context, "dependant", None)
+        self.calls = tuple(dependencies_of(dependant)) if dependant else ()
+        self.access = _access(self.calls)
+        self.app: ASGIApp = context.app
+        self._convertors = dict(getattr(context, "param_convertors", None) or {})
+        self._regex = getattr(context, "path_regex", None) if self._convertors else None
+        greedy = any(isinstance(c, PathConvertor) for c in self._convertors.values())
+        self.slashes = None if greedy else self.path.count("/")
+        if dependant is not None:
+            # Already told, and solving a dependency that does nothing costs a tenth of a request.
+            dependant.dependencies[:] = [
+                d for d in dependant.dependencies if not is_public_marker(d.call)
+            ]
+
+    def __str__(self) -> str:
+        return f"{','.join(sorted(self.methods or ('WEBSOCKET',)))} {self.path}"
+
+    def match(self, path: str) -> dict[str, Any] | None:
+        """The path's parameters; None when the path is another."""
+        if self._regex is None:
+            return {} if path == self.path else None
+        found = self._regex.match(path)
+        if found is None:
+            return None
+        return {k: self._convertors[k].convert(v) for k, v in found.groupdict().items()}
+
+
+def _access(calls: Iterable[Any]) -> Access | None:
+    """Who may call; None when no dependency says it. Permissions add up, and public gives way."""
+    said = [call for call in calls if isinstance(call, Access)]
+    strict = [access for access in said if not access.public]
+    if not strict:
+        return said[0] if said else None
+    names = tuple(dict.fromkeys(p for access in strict for p in access.permissions))
+    return Access(public=False, permissions=names)
+
+
+class RouteTable:
+    """ASGI: the routes of one module below one first path segment."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.entries: list[Entry] = []
+        self.included: list[BaseRoute] = []
+        self._plain = True
+        self._by_slashes: dict[int, list[Entry]] = {}
+        self._greedy: list[Entry] = []
+
+    def add(self, router: APIRouter, included: BaseRoute) -> None:
+        """Lay out what `include_router` made of `router`; raises what FastAPI raises of it."""
+        self.included.append(included)
+        self.entries += [Entry(context) for context in iter_route_contexts([included])]
+        self._plain = self._plain and _is_plain(router, self.entries)
+        self._greedy = [entry for entry in self.entries if entry.slashes is None]
+        for count in {entry.slashes for entry in self.entries if entry.slashes is not None}:
+            self._by_slashes[count] = [e for e in self.entries if e.slashes in (None, count)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or raise the 404 or 405 that the version's handlers turn into a problem."""
+        if not self._plain:
+            await self._as_fastapi_does(scope, receive, send)
+            return
+        path: str = scope["path"][len(scope["root_path"]) :]
+        method: str | None = scope.get("method")
+        allowed: set[str] = set()
+        for entry in self._by_slashes.get(path.count("/"), self._greedy):
+            parameters = entry.match(path)
+            if parameters is None:
+                continue
+            methods = entry.methods
+            if (methods is None) if method is None else (methods is not None and method in methods):
+                scope["path_params"] = parameters
+                scope["endpoint"] = entry.context.endpoint
+                scope["route"] = entry.context
+                await entry.app(scope, receive, send)
+                return
+            allowed |= methods or set()
+        if allowed:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+        if method is None:
+            await send({"type": "websocket.close", "code": 1000, "reason": "not found"})
+            return
+        raise HTTPException(404)
+
+    async def _as_fastapi_does(self, scope: Scope, receive: Receive, send: Send) -> None:
+        finder = APIRouter(redirect_slashes=False)
+        finder.routes.extend(self.included)
+        await finder.app(scope, receive, send)
+
+
+def _is_plain(router: APIRouter, entries: Sequence[Entry]) -> bool:
+    """Whether nothing in a router asks for FastAPI's own way of finding and handling routes."""
+    if router.form_limits:
+        return False
+    for entry in entries:
+        route = entry.context.original_route
+        kind = APIRoute if isinstance(route, APIRoute) else APIWebSocketRoute
+        if (type(route).matches, type(route).handle) != _PLAIN[kind]:
+            return False
+    return all(_is_plain(inner, ()) for inner in map(_original, router.routes) if inner is not None)
+
+
+def _original(route: BaseRoute) -> APIRouter | None:
+    found = getattr(route, "original_router", None)
+    return found if isinstance(found, APIRouter) else None
