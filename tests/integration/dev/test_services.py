@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[3] / "dev/services"
-NEEDED = shutil.which("redis-server") or shutil.which("valkey-server")
 ADDRESSES = ("TESSERA_TEST_POSTGRES_URL", "TESSERA_TEST_REDIS_URL")
 
 
@@ -56,40 +55,60 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/cmdline").exists() and bool(Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
-needs_redis = pytest.mark.skipif(NEEDED is None, reason="no redis-server on this machine")
+@pytest.fixture(params=["postgres", "redis"])
+def name(request: pytest.FixtureRequest, services: Services) -> str:
+    """A server that `up` has started; where it cannot be had, and is not required, it is left out."""
+    service = str(request.param)
+    done = services("up", service)
+    required = os.environ.get("TESSERA_TEST_REQUIRE", "").split(",")
+    if done.returncode and service not in required:
+        pytest.skip(done.stderr.splitlines()[0])
+    assert done.returncode == 0, done.stderr
+    if "process" not in done.stderr:
+        pytest.skip("it came from Docker")
+    return service
 
 
-@needs_redis
-def test_up_twice_is_up_once(services: Services) -> None:
-    """A second `up` finds the server of the first; `env` names it for tests and for the program."""
-    assert services("up", "redis").returncode == 0
-    first = services.pid("redis")
-    assert services("up", "redis").returncode == 0
-    assert services.pid("redis") == first
+def test_up_twice_is_up_once(services: Services, name: str) -> None:
+    """A second `up` finds the server of the first."""
+    first = services.pid(name)
+    assert services("up", name).returncode == 0
+    assert services.pid(name) == first
+
+
+def test_env_names_the_address_twice(services: Services, name: str) -> None:
+    """`env` prints one loopback address: for the tests, and as a setting of the program."""
     found = services.addresses()
-    assert found["TESSERA_TEST_REDIS_URL"] == found["TESSERA_REDIS__URL"]
-    assert "127.0.0.1" in found["TESSERA_REDIS__URL"]
+    assert len(found) == 2
+    assert len(set(found.values())) == 1
+    assert "@127.0.0.1:" in found[f"TESSERA_TEST_{name.upper()}_URL"]
 
 
-@needs_redis
-def test_down_ends_what_up_started(services: Services) -> None:
+def test_down_ends_what_up_started(services: Services, name: str) -> None:
     """After `down` the process is gone, and `status` and `env` say so."""
-    services("up", "redis")
-    pid = services.pid("redis")
+    pid = services.pid(name)
     assert services("down").returncode == 0
     assert not alive(pid)
     assert services("status").returncode == 1
     assert services.addresses() == {}
 
 
-@needs_redis
-def test_restart_keeps_the_address(services: Services) -> None:
+def test_restart_keeps_the_address(services: Services, name: str) -> None:
     """`restart` gives another process at the same address."""
-    services("up", "redis")
-    pid, address = services.pid("redis"), services.addresses()
-    assert services("restart", "redis").returncode == 0
-    assert services.pid("redis") != pid
+    pid, address = services.pid(name), services.addresses()
+    assert services("restart", name).returncode == 0
+    assert services.pid(name) != pid
     assert services.addresses() == address
+
+
+def test_data_outlives_down(services: Services) -> None:
+    """PostgreSQL comes back after `down` and `up` with the same password, since its data stayed."""
+    if services("up", "postgres").returncode:
+        pytest.skip("no PostgreSQL on this machine")
+    before = services.addresses()["TESSERA_DATABASE__URL"].split("@")[0]
+    services("down")
+    assert services("up", "postgres").returncode == 0
+    assert services.addresses()["TESSERA_DATABASE__URL"].split("@")[0] == before
 
 
 def test_an_address_in_the_environment_goes_first(services: Services) -> None:

@@ -1,0 +1,131 @@
+"""What a newcomer does: serve, make an admin, load Northwind; through the command line, on SQLite."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EMAIL, PASSWORD = "admin@tessera.example", "correct horse battery"
+
+
+@dataclass
+class Installation:
+    """The program, in a folder of its own with the settings that the project ships."""
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where its server listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def environ(self) -> dict[str, str]:
+        """No setting from this machine, but the port and the file."""
+        kept = {name: it for name, it in os.environ.items() if not name.startswith("TESSERA_")}
+        mine = {
+            "TESSERA_SETTINGS": str(ROOT / "settings.toml"),
+            "TESSERA_SERVER__PORT": str(self.port),
+            "TESSERA_DATABASE__URL": f"sqlite+aiosqlite:///{self.folder / 'tessera.db'}",
+        }
+        return kept | mine
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """``serve``, ready to be asked."""
+        with (self.folder / "serve.log").open("wb") as log:
+            server = subprocess.Popen(
+                [sys.executable, str(ROOT / "main.py"), "serve"],
+                cwd=self.folder,
+                env=self.environ(),
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while not self.ready():
+            assert server.poll() is None, (self.folder / "serve.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return server
+
+    def ready(self) -> bool:
+        """Whether it says that it is."""
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def run(self, *words: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
+        """A verb of the command line, the password on standard input."""
+        return subprocess.run(
+            [sys.executable, str(ROOT / "main.py"), *words],
+            cwd=self.folder,
+            env=self.environ(),
+            input=f"{password}\n",
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    def load(self, *, email: str = EMAIL, password: str = PASSWORD) -> tuple[int, str, str]:
+        """``demo northwind``: exit code and what it said."""
+        done = self.run("demo", "northwind", "--url", self.url, "--email", email, password=password)
+        return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Installation]:
+    """A running server with an admin; ended by SIGTERM, with 0."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        there = Installation(tmp_path, held.getsockname()[1])
+    server = there.start()
+    try:
+        made = there.run("users", "create-admin", "--email", EMAIL)
+        assert made.returncode == 0, made.stderr
+        yield there
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(timeout=30)
+    assert code == 0, (tmp_path / "serve.log").read_text()
+
+
+@pytest.mark.slow
+def test_northwind_adds_up_and_a_second_load_doubles_nothing(served: Installation) -> None:
+    """The API adds up to the published 830 orders, 51,317 units and 1,265,793.29, once and twice."""
+    code, said, wrong = served.load()
+    assert (code, wrong) == (0, "")
+    assert "orders: 830 created, 0 already there" in said
+    check = [sys.executable, "-m", "dev.northwind_check", served.url, EMAIL]
+    for _ in range(2):
+        done = subprocess.run(
+            check, cwd=ROOT, input=f"{PASSWORD}\n", capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        code, said, wrong = served.load()
+        assert (code, wrong) == (0, "")
+        assert "nothing was changed" in said
+    assert "51,317" in said
+    assert "1,265,793.29" in said
+
+
+def test_northwind_is_for_admins(served: Installation) -> None:
+    """A wrong password and a user who is no admin are refused in one line, and nothing is written."""
+    code, _, said = served.load(password="another one entirely")
+    assert code == 1
+    assert "does not know that email and password" in said
+    form = {"name": "Nobody", "email": "nobody@tessera.example", "password": PASSWORD}
+    assert httpx2.post(f"{served.url}/v2/auth/register", json=form).status_code == 201
+    code, _, said = served.load(email="nobody@tessera.example")
+    assert code == 1
+    assert "it takes an admin" in said
+    assert httpx2.get(f"{served.url}/v2/products").json()["items"] == []
