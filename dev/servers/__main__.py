@@ -120,7 +120,7 @@ def advice(service: Service) -> str:
 def up(services: Sequence[Service], *, may_install: bool) -> int:
     """Start what is not there yet. 1 when something is missing in the end."""
     base = home()
-    with locked(base):
+    with locked():
         state = read_state(base)
         wanted = [it for it in services if not given(it) and it.name not in state]
         in_docker = bool(wanted) and docker.engine_answers()
@@ -139,7 +139,7 @@ def up(services: Sequence[Service], *, may_install: bool) -> int:
 def down(services: Sequence[Service], *, wipe: bool) -> int:
     """End what `up` started; with `wipe` forget its data too."""
     base = home()
-    with locked(base):
+    with locked():
         state = read_state(base)
         for service in services:
             if running := state.pop(service.name, None):
@@ -154,7 +154,7 @@ def down(services: Sequence[Service], *, wipe: bool) -> int:
 def restart(services: Sequence[Service]) -> int:
     """Stop and start on the same port, as an operator would. 1 when one is not ours to restart."""
     base = home()
-    with locked(base):
+    with locked():
         state = read_state(base)
         for service in services:
             old = state.get(service.name)

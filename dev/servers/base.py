@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -77,9 +78,10 @@ def write_state(folder: Path, state: Mapping[str, Running]) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One `up` or `down` at a time."""
-    with (folder / "lock").open("w") as file:
+def locked() -> Iterator[None]:
+    """One `up` or `down` of this user at a time, in any folder: two would choose the same port."""
+    lock = Path(tempfile.gettempdir()) / f"tessera-services-{os.getuid()}.lock"
+    with os.fdopen(os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

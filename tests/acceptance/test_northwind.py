@@ -1,4 +1,4 @@
-"""What a newcomer does: serve, make an admin, load Northwind; through the command line, on SQLite."""
+"""What a newcomer does: serve, make an admin, load Northwind; by the command line, on SQLite."""
 
 import os
 import signal
@@ -101,7 +101,7 @@ def served(tmp_path: Path) -> Iterator[Installation]:
 
 @pytest.mark.slow
 def test_northwind_adds_up_and_a_second_load_doubles_nothing(served: Installation) -> None:
-    """The API adds up to the published 830 orders, 51,317 units and 1,265,793.29, once and twice."""
+    """The API adds up to the published 830 orders, 51,317 units and 1,265,793.29, loaded twice."""
     code, said, wrong = served.load()
     assert (code, wrong) == (0, "")
     assert "orders: 830 created, 0 already there" in said
@@ -119,7 +119,7 @@ def test_northwind_adds_up_and_a_second_load_doubles_nothing(served: Installatio
 
 
 def test_northwind_is_for_admins(served: Installation) -> None:
-    """A wrong password and a user who is no admin are refused in one line, and nothing is written."""
+    """A wrong password and a user who is no admin are refused in one line; nothing is written."""
     code, _, said = served.load(password="another one entirely")
     assert code == 1
     assert "does not know that email and password" in said

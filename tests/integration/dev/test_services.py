@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,11 +44,13 @@ class Services:
 
 
 @pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
-    """Ended after the test, whatever it did."""
-    script = Services(tmp_path / "services")
-    yield script
-    script("down")
+def services() -> Iterator[Services]:
+    """Ended after the test, whatever it did; not in tmp_path, which PostgreSQL's user cannot reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        script = Services(Path(folder) / "services")
+        yield script
+        script("down", "--wipe")
 
 
 def alive(pid: int) -> bool:
@@ -57,7 +60,7 @@ def alive(pid: int) -> bool:
 
 @pytest.fixture(params=["postgres", "redis"])
 def name(request: pytest.FixtureRequest, services: Services) -> str:
-    """A server that `up` has started; where it cannot be had, and is not required, it is left out."""
+    """A server that `up` has started; one that cannot be had, and is not required, is left out."""
     service = str(request.param)
     done = services("up", service)
     required = os.environ.get("TESSERA_TEST_REQUIRE", "").split(",")
