@@ -45,7 +45,7 @@ class Services:
 
 @pytest.fixture
 def services() -> Iterator[Services]:
-    """Ended after the test, whatever it did; not in tmp_path, which PostgreSQL's user cannot reach."""
+    """Ended after the test; not in tmp_path, which the user of PostgreSQL cannot reach."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         script = Services(Path(folder) / "services")
