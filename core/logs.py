@@ -117,8 +117,9 @@ def _coloured() -> bool:
 
 
 def _without_duplicates(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """uvicorn says each line twice, the second time in colour."""
-    event.pop("color_message", None)
+    """uvicorn says each line twice, the second time in colour; other handlers leave their text."""
+    for key in ("color_message", "message", "asctime"):
+        event.pop(key, None)
     return event
 
 

@@ -98,7 +98,13 @@ def nearest(key: str, known: Collection[str]) -> str | None:
         return siblings[close[0]]
     if elsewhere := [k for k in known if k.endswith(f".{name}") and k.count(".") == 1]:
         return elsewhere[0]
-    return next(iter(difflib.get_close_matches(key, known, 1)), None)
+    around = {k for k in known if key.startswith(f"{k}.")}
+    others = [k for k in known if k not in around or not _has_keys(k, known)]
+    return next(iter(difflib.get_close_matches(key, others, 1)), None)
+
+
+def _has_keys(section: str, known: Collection[str]) -> bool:
+    return any(key.startswith(f"{section}.") for key in known)
 
 
 def with_sections(keys: Collection[str]) -> list[str]:
@@ -142,7 +148,8 @@ def findings(
     for details in error.errors(include_url=False):
         key, origin = _found(_dotted(details, prefix), origins)
         annotation = _annotation(model, details["loc"])
-        if details["type"] == "extra_forbidden" or details["loc"][-1:] == ("[key]",):
+        beneath = isinstance(details["input"], Mapping) and key != _dotted(details, prefix)
+        if beneath or details["type"] == "extra_forbidden" or details["loc"][-1:] == ("[key]",):
             found.append(_unknown(key, origin, known))
             continue
         what = scrub(_what(details, quotable=not is_secret_field(key, annotation)), secrets)
