@@ -73,12 +73,13 @@ def _postgresql_engines(url: URL, settings: DatabaseSettings) -> tuple[AsyncEngi
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise cannot_connect(error) from error
 
-    writer = create_async_engine(
+    reader = create_async_engine(
         url,
         echo=settings.echo,
         poolclass=FairPool,
         pool_size=settings.pool_size,
         pool_timeout=POOL_TIMEOUT,
+        isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         connect_args={
             "async_creator_fn": connect,
@@ -89,8 +90,8 @@ def _postgresql_engines(url: URL, settings: DatabaseSettings) -> tuple[AsyncEngi
             },
         },
     )
-    event.listen(writer.sync_engine, "handle_error", translate)
-    return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
+    event.listen(reader.sync_engine, "handle_error", translate)
+    return reader, reader.execution_options(isolation_level="READ COMMITTED")
 
 
 def _sqlite_engines(url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:

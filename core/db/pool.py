@@ -30,8 +30,7 @@ class FairPool(Pool):
         if self._permits.locked():
             await_only(self._wait())
         else:
-            # does not suspend: a permit is free
-            await_only(self._permits.acquire())
+            self._permits._value -= 1
         try:
             return self._idle.pop() if self._idle else self._create_connection()
         except BaseException:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anyio.from_thread
 from fastapi import Depends
+from sqlalchemy import ColumnElement
+from sqlalchemy import Select as SelectBase
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util.concurrency import await_only, greenlet_spawn
+from sqlmodel.sql.expression import SelectOfScalar
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import HTTPConnection
 
@@ -25,7 +29,17 @@ class Session(AsyncSession):
     """What a repository takes: ``exec``, ``get``, ``add``, ``flush``, ``delete``; it never commits."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        super().__init__(engine, expire_on_commit=False)
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        if "sync_session" in self.__dict__:
+            raise AttributeError(name)
+        super().__init__(self._engine, expire_on_commit=False)
+        return getattr(self, name)
+
+    @property
+    def used(self) -> bool:
+        return "sync_session" in self.__dict__
 
 
 class ReadableSession(Session):
@@ -34,6 +48,25 @@ class ReadableSession(Session):
     async def flush(self, objects: Any = None) -> None:
         """Refuses."""
         raise RuntimeError("this is a read session: take WriteSession to change anything")
+
+    async def exec(self, statement: Any, *, params: Any = None, **options: Any) -> Any:
+        if not options and _selects_columns(statement):
+            result = await greenlet_spawn(self._fetch, statement, params)
+            return result.scalars() if isinstance(statement, SelectOfScalar) else result
+        return await super().exec(statement, params=params, **options)
+
+    def _fetch(self, statement: Any, params: Any) -> Any:
+        with self._engine.sync_engine.connect() as connection:
+            result = connection.execute(statement, params)
+            if result.cursor is not None:
+                await_only(result.cursor._async_soft_close())
+            return result
+
+
+def _selects_columns(statement: Any) -> bool:
+    return isinstance(statement, SelectBase) and all(
+        isinstance(column, ColumnElement) for column in statement._raw_columns
+    )
 
 
 class WritableSession(Session):
@@ -66,7 +99,8 @@ class Reading:
         return self.session
 
     async def __aexit__(self, *_: object) -> None:
-        await self.session.close()
+        if self.session.used:
+            await self.session.close()
 
 
 class Writing:
