@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Secret, SecretStr, field_validator
 
 from core.errors import ModuleFailure
 from core.settings import Settings, module_settings
@@ -171,6 +171,20 @@ def test_a_failure_shows_no_secret(here: Deployment) -> None:
     assert "hunter2" not in str(failure)
     assert "correct-horse" not in str(failure)
     assert "TESSERA_MODULES__ORDERS__PEPPER: ******** is weak" in failure.reason
+
+
+def test_a_secret_of_the_wrong_type_is_not_quoted(here: Deployment) -> None:
+    """A value under a secret's name or type is not shown as wrong, however short it is."""
+
+    class Safe(BaseModel):
+        api_token: int
+        pin: Secret[int]
+
+    env = {"TESSERA_MODULES__ORDERS__API_TOKEN": "ab1", "TESSERA_MODULES__ORDERS__PIN": "ab2"}
+    assert _failure(here.load(env=env), Safe).reason == (
+        "environment TESSERA_MODULES__ORDERS__API_TOKEN: is not a whole number; "
+        "environment TESSERA_MODULES__ORDERS__PIN: is not a whole number"
+    )
 
 
 def test_a_validator_that_breaks_fails_its_module_only() -> None:
