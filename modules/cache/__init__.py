@@ -1,0 +1,1 @@
+"""The cache: loads are shared, remembered and forgotten by tag."""
