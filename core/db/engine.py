@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncpg
-from sqlalchemy import event, text
+from sqlalchemy import NullPool, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -49,6 +49,14 @@ class Database:
         """A session whose block is one transaction."""
         return Writing(self.writer)
 
+    def maintenance_engine(self) -> AsyncEngine:
+        """An engine of its own for migrations; whoever asks for it disposes of it."""
+        if self.dialect == "postgresql":
+            return _postgresql_engine(self.url, statement_timeout=0, poolclass=NullPool)
+        engine = _sqlite_engine(self.url, foreign_keys=False, poolclass=NullPool)
+        event.listen(engine.sync_engine, "begin", _begin_immediate)
+        return engine
+
     async def ping(self) -> None:
         """Ask the database for an answer; raises Unavailable when there is none."""
         async with self.reader.connect() as connection:
@@ -65,69 +73,80 @@ CONNECT_TIMEOUT = 3.0
 
 
 def _postgresql_engines(url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:
-    timeout = getattr(settings, "statement_timeout_seconds", None) or 0
-
-    async def connect(*args: Any, **options: Any) -> Any:
-        try:
-            return await asyncpg.connect(*args, **options)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise cannot_connect(error) from error
-
-    reader = create_async_engine(
+    reader = _postgresql_engine(
         url,
         echo=settings.echo,
+        statement_timeout=settings.statement_timeout_seconds,
         poolclass=FairPool,
         pool_size=settings.pool_size,
         pool_timeout=POOL_TIMEOUT,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
+    )
+    return reader, reader.execution_options(isolation_level="READ COMMITTED")
+
+
+def _postgresql_engine(url: URL, *, statement_timeout: float, **options: Any) -> AsyncEngine:
+    async def connect(*args: Any, **kw: Any) -> Any:
+        try:
+            return await asyncpg.connect(*args, **kw)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise cannot_connect(error) from error
+
+    engine = create_async_engine(
+        url,
         connect_args={
             "async_creator_fn": connect,
             "timeout": CONNECT_TIMEOUT,
             "server_settings": {
                 "application_name": "tessera",
-                "statement_timeout": str(int(timeout * 1000)),
+                "statement_timeout": str(int(statement_timeout * 1000)),
             },
         },
+        **options,
     )
-    event.listen(reader.sync_engine, "handle_error", translate)
-    return reader, reader.execution_options(isolation_level="READ COMMITTED")
+    event.listen(engine.sync_engine, "handle_error", translate)
+    return engine
 
 
 def _sqlite_engines(url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    reader = _sqlite_engine(url, settings, size=settings.pool_size)
-    writer = _sqlite_engine(url, settings, size=1)
+    pooled: dict[str, Any] = {
+        "echo": settings.echo,
+        "poolclass": FairPool,
+        "pool_timeout": POOL_TIMEOUT,
+    }
+    reader = _sqlite_engine(
+        url,
+        **pooled,
+        pool_size=settings.pool_size,
+        pool_reset_on_return=None,
+        skip_autocommit_rollback=True,
+    )
+    writer = _sqlite_engine(url, **pooled, pool_size=1)
     event.listen(writer.sync_engine, "begin", _begin_immediate)
     return reader, writer
 
 
-def _sqlite_engine(url: URL, settings: DatabaseSettings, *, size: int) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        echo=settings.echo,
-        poolclass=FairPool,
-        pool_size=size,
-        pool_timeout=POOL_TIMEOUT,
-        pool_reset_on_return=None if size > 1 else "rollback",
-    )
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+def _sqlite_engine(url: URL, *, foreign_keys: bool = True, **options: Any) -> AsyncEngine:
+    engine = create_async_engine(url, **options)
+
+    def prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "busy_timeout=5000",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            f"foreign_keys={int(foreign_keys)}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "handle_error", translate)
     return engine
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "foreign_keys=ON",
-        "busy_timeout=5000",
-        "synchronous=NORMAL",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _begin_immediate(connection: Any) -> None:

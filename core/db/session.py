@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement
 from sqlalchemy import Select as SelectBase
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
-from sqlmodel.sql.expression import SelectOfScalar
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 from starlette.requests import HTTPConnection
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Writing:
 
 
 def _database(connection: HTTPConnection) -> "Database":
-    database: "Database" = connection.scope[SCOPE_DATABASE]
+    database: Database = connection.scope[SCOPE_DATABASE]
     return database
 
 

@@ -1,0 +1,25 @@
+"""The one Alembic environment: `core.db.migrations` hands it a connection and one module's names.
+
+It lies inside the package so that it is in the wheel, where `tessera db` finds it.
+"""
+
+from __future__ import annotations
+
+from alembic import context
+
+config = context.config
+connection = config.attributes["connection"]
+
+context.configure(
+    connection=connection,
+    version_table=config.attributes["version_table"],
+    target_metadata=config.attributes["metadata"],
+    include_name=config.attributes["include_name"],
+    include_object=config.attributes["include_object"],
+    # SQLite alters a table by making it anew; Alembic calls that a batch.
+    render_as_batch=connection.dialect.name == "sqlite",
+    # Alembic thinks that SQLite cannot do it: the driver's own BEGIN could not, ours can.
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,50 @@
+"""Alembic's differences between models and database, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+WORDS = {
+    "add_table": "the models have table {0}, the database has not",
+    "remove_table": "the database has table {0}, the models have not",
+    "add_column": "the models have column {0}, the database has not",
+    "remove_column": "the database has column {0}, the models have not",
+    "add_index": "the models have index {0}, the database has not",
+    "remove_index": "the database has index {0}, the models have not",
+    "add_constraint": "the models have constraint {0}, the database has not",
+    "remove_constraint": "the database has constraint {0}, the models have not",
+    "add_fk": "the models have foreign key {0}, the database has not",
+    "remove_fk": "the database has foreign key {0}, the models have not",
+    "modify_nullable": "column {0}: nullable={2} in the models, {1} in the database",
+    "modify_type": "column {0}: {2} in the models, {1} in the database",
+    "modify_default": "column {0}: default {2} in the models, {1} in the database",
+    "modify_comment": "column {0}: comment {2} in the models, {1} in the database",
+}
+
+
+def describe(differences: Iterable[Any]) -> list[str]:
+    """One line a difference; the changes of one column come from Alembic as a list."""
+    lines: list[str] = []
+    for difference in differences:
+        lines += describe(difference) if isinstance(difference, list) else [_line(difference)]
+    return lines
+
+
+def _line(difference: tuple[Any, ...]) -> str:
+    kind, *rest = difference
+    template = WORDS.get(kind)
+    if template is None:
+        return f"{kind}: {rest}"
+    if kind.startswith("modify_"):
+        _, table, column, _, old, new = rest
+        return template.format(f"{table}.{column}", old, new)
+    if kind.endswith("_column"):
+        _, table, column = rest
+        return template.format(f"{table}.{column.name}")
+    return template.format(_name(rest[0]))
+
+
+def _name(item: Any) -> str:
+    table = getattr(item, "table", None)
+    return f"{table.name}.{item.name}" if table is not None else str(item.name)

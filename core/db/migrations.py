@@ -1,0 +1,241 @@
+"""Migrations: a version table a module, one after another, under one lock for them all.
+
+A failing migration is its module's failure: it is rolled back and reported, the others go on.
+A database that cannot be reached, or a lock that cannot be had, is everybody's and is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.db.differences import describe
+from core.db.lock import WAIT_SECONDS, migration_lock
+from core.db.revisions import ModuleMigrations
+from core.errors import ModuleFailure, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from core.db.engine import Database
+
+__all__ = [
+    "MigrationResult",
+    "MigrationStatus",
+    "ModuleMigrations",
+    "check",
+    "downgrade",
+    "revision",
+    "status",
+    "upgrade",
+]
+
+log = structlog.get_logger("tessera.migrations")
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationResult:
+    """What `upgrade` or `downgrade` did for one module; `before` and `after` are revisions."""
+
+    module: str
+    before: str | None
+    after: str | None
+    failure: ModuleFailure | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStatus:
+    """Where one module's tables are; `pending` are the revisions still to run, in order."""
+
+    module: str
+    current: str | None
+    head: str | None
+    pending: tuple[str, ...]
+    failure: ModuleFailure | None = None
+
+
+async def upgrade(
+    database: Database, modules: Sequence[ModuleMigrations], *, wait: float = WAIT_SECONDS
+) -> list[MigrationResult]:
+    """Bring every module to its last revision, each in one transaction, in the order given.
+
+    Raises Unavailable when the database cannot be reached, Refused when the lock is not free
+    within `wait` seconds.
+    """
+    async with _locked(database, wait) as engine:
+        return [
+            await _move(engine, module, lambda config: command.upgrade(config, "head"))
+            for module in modules
+            if module.location
+        ]
+
+
+async def downgrade(
+    database: Database,
+    modules: Sequence[ModuleMigrations],
+    *,
+    target: str = "-1",
+    wait: float = WAIT_SECONDS,
+) -> list[MigrationResult]:
+    """Take modules back to `target` (a revision, "-1", "base"), the last one given first."""
+    async with _locked(database, wait) as engine:
+        return [
+            await _move(engine, module, lambda config: command.downgrade(config, target))
+            for module in reversed(modules)
+            if module.location
+        ]
+
+
+async def status(database: Database, modules: Sequence[ModuleMigrations]) -> list[MigrationStatus]:
+    """Where each module is and what waits; changes nothing and takes no lock."""
+    async with database.reader.connect() as connection:
+        return [
+            await connection.run_sync(_status_of, module) for module in modules if module.location
+        ]
+
+
+async def check(database: Database, modules: Sequence[ModuleMigrations]) -> dict[str, list[str]]:
+    """In what each module's models differ from the database, in words; only those that do."""
+    found: dict[str, list[str]] = {}
+    async with database.reader.connect() as connection:
+        for module in modules:
+            if differences := await connection.run_sync(_differences, module):
+                found[module.module] = differences
+    return found
+
+
+async def revision(
+    database: Database, module: ModuleMigrations, message: str, *, autogenerate: bool = False
+) -> Path:
+    """Write the module's next revision file; with `autogenerate`, what the models have in addition.
+
+    Raises ModuleFailure when its revisions cannot be read, Refused when the database is behind.
+    """
+    script = module.script()
+    number = f"{sum(1 for _ in script.walk_revisions()) + 1:04d}"
+
+    def write(connection: Connection) -> Path:
+        if autogenerate and _status_of(connection, module).pending:
+            raise Refused(f"migrations of {module.module} wait: run `db upgrade` first")
+        made = command.revision(
+            module.config(connection=connection),
+            message,
+            autogenerate=autogenerate,
+            rev_id=number,
+            version_path=str(module.folder()),
+        )
+        assert made is not None
+        assert not isinstance(made, list)
+        return Path(made.path)
+
+    async with database.reader.connect() as connection:
+        return await connection.run_sync(write)
+
+
+@asynccontextmanager
+async def _locked(database: Database, wait: float) -> AsyncIterator[AsyncEngine]:
+    engine = database.maintenance_engine()
+    try:
+        async with migration_lock(engine, wait=wait):
+            yield engine
+    finally:
+        await engine.dispose()
+
+
+async def _move(
+    engine: AsyncEngine, module: ModuleMigrations, action: Callable[[Config], None]
+) -> MigrationResult:
+    """Run one module's migrations in one transaction; what they raise becomes its failure."""
+    before = after = None
+    failure: ModuleFailure | None = None
+    try:
+        async with engine.begin() as connection:
+            before = after = await connection.run_sync(_current, module)
+            module.pending(before)  # says clearly what Alembic would not
+            await connection.run_sync(lambda sync: action(module.config(connection=sync)))
+            after = await connection.run_sync(_current, module)
+            await connection.run_sync(_no_orphans)
+    except Unavailable:
+        raise
+    except ModuleFailure as error:
+        failure = error
+    except (Exception, SystemExit) as error:  # a revision is code and may raise anything
+        failure = _failed(error)
+    if failure is not None:
+        log.error("migration failed", module=module.module, revision=before, reason=str(failure))
+        return MigrationResult(module.module, before, before, failure)
+    if after != before:
+        log.info("migrated", module=module.module, before=before, after=after)
+    return MigrationResult(module.module, before, after)
+
+
+def _failed(error: BaseException) -> ModuleFailure:
+    lines = str(error).splitlines() or [""]
+    failure = ModuleFailure(
+        f"its migration failed: {type(error).__name__}: {lines[0]}",
+        remedy="nothing of it was kept; mend the revision and run `db upgrade` again",
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def _no_orphans(connection: Connection) -> None:
+    """SQLite changes a table by making it anew, which needs foreign keys off: look afterwards."""
+    if connection.dialect.name != "sqlite":
+        return
+    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if orphans:
+        raise ModuleFailure(
+            f"its migration leaves {len(orphans)} rows of {orphans[0][0]} that point to nothing",
+            remedy="nothing of it was kept; mend the revision",
+        )
+
+
+def _context(connection: Connection, module: ModuleMigrations) -> MigrationContext:
+    config = module.config()
+    return MigrationContext.configure(
+        connection,
+        opts={
+            "version_table": module.version_table,
+            "include_name": config.attributes["include_name"],
+            "include_object": config.attributes["include_object"],
+        },
+    )
+
+
+def _current(connection: Connection, module: ModuleMigrations) -> str | None:
+    return _context(connection, module).get_current_revision()
+
+
+def _status_of(connection: Connection, module: ModuleMigrations) -> MigrationStatus:
+    current = head = None
+    try:
+        current = _current(connection, module)
+        head = module.script().get_current_head()
+        return MigrationStatus(module.module, current, head, tuple(module.pending(current)))
+    except ModuleFailure as failure:
+        return MigrationStatus(module.module, current, head, (), failure)
+
+
+def _differences(connection: Connection, module: ModuleMigrations) -> list[str]:
+    if module.location:
+        found = _status_of(connection, module)
+        if found.failure is not None:
+            return [str(found.failure)]
+        if found.pending:
+            return [f"migrations wait: {', '.join(found.pending)}"]
+    return describe(compare_metadata(_context(connection, module), module.metadata()))
