@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -10,20 +9,23 @@ import structlog
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.errors import ModuleFailure, TesseraError
-from core.generation import Generation, StartFailure, compose
+from core.errors import TesseraError
+from core.generation import Generation
 from core.http.edge import Edge
 from core.http.root import root_app
-from core.lifecycle import prepare_database
+from core.lifecycle import Lifecycle
 from core.logs import configure_logging
 from core.process import Resources
 from core.settings import Settings, load_settings
 
 log = structlog.get_logger("tessera.app")
 
+EXPOSED = ["X-Request-ID", "X-Process-Time", "Deprecation", "Sunset", "Link", "Retry-After"]
+"""Headers that a script of another origin may read."""
+
 
 class Tessera:
-    """The ASGI application: it holds the process's resources and points at the generation at work.
+    """The ASGI application: it holds the process's resources and the life of its generations.
 
     `dependency_overrides` set in a test reach every version, as they do on a FastAPI application.
     """
@@ -36,20 +38,20 @@ class Tessera:
         `migrate` says whether a start migrates the database; by default in development only.
         `quiet` keeps the log to warnings, for commands.
         """
-        self._quiet = quiet
         self._given = settings
         self._migrate = migrate
+        self._quiet = quiet
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self.resources: Resources | None = None
-        self._generation: Generation | None = None
+        self.lifecycle: Lifecycle | None = None
         self._edge: ASGIApp | None = None
 
     @property
     def generation(self) -> Generation:
         """The generation that new requests belong to. Raises RuntimeError before the start."""
-        if self._generation is None:
+        if self.lifecycle is None:
             raise RuntimeError("the application has not been started: run its lifespan first")
-        return self._generation
+        return self.lifecycle.current
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -79,64 +81,36 @@ class Tessera:
     async def start(self) -> None:
         """Load settings, migrate or refuse, build the first generation and start it.
 
-        Raises ConfigurationError or Refused, and leaves nothing open then.
+        Raises ConfigurationError, Refused or Unavailable, and leaves nothing open then.
         """
         settings = self._given or load_settings()
         configure_logging(settings, quiet=self._quiet)
+        for warning in settings.warnings:
+            log.warning(warning)
         self.resources = Resources(settings)
+        self.lifecycle = Lifecycle(
+            resources=self.resources, overrides=self.dependency_overrides, migrate=self._migrate
+        )
         try:
-            generation = await self._first_generation(settings, self.resources)
+            await self.lifecycle.begin(settings)
         except BaseException:
-            await self.resources.close()
-            self.resources = None
+            await self.stop()
             raise
-        self._generation = generation
-        self._edge = self._build_edge(settings)
-        _tell(generation)
+        self._edge = self._build_edge(settings, self.lifecycle)
 
     async def stop(self) -> None:
-        """Stop the generation, then give the process's connections back."""
-        generation, resources = self._generation, self.resources
-        self._edge = self._generation = self.resources = None
-        if generation is not None:
-            await generation.stop()
+        """End the generations, then give the process's connections back."""
+        lifecycle, resources = self.lifecycle, self.resources
+        self._edge = self.lifecycle = self.resources = None
+        if lifecycle is not None:
+            await lifecycle.end()
         if resources is not None:
             await resources.close()
 
-    async def _first_generation(self, settings: Settings, resources: Resources) -> Generation:
-        excluded: dict[str, ModuleFailure] = {}
-        migrate = self._migrate
-        if migrate is None:
-            migrate = settings.app.environment == "development"
-        while True:
-            generation = await asyncio.to_thread(self._build, settings, resources, dict(excluded))
-            failures = await prepare_database(generation, resources.database, migrate=migrate)
-            try:
-                if failures:
-                    raise StartFailure(*next(iter(failures.items())))
-                await generation.start()
-            except StartFailure as failed:
-                log.error("module failed", module=failed.module_id, reason=str(failed.failure))
-                excluded[failed.module_id] = failed.failure
-                continue
-            return generation
-
-    def _build(
-        self, settings: Settings, resources: Resources, excluded: dict[str, ModuleFailure]
-    ) -> Generation:
-        generation = compose(
-            settings,
-            resources=resources,
-            overrides=self.dependency_overrides,
-            excluded=excluded,
-        )
-        generation.warm()
-        return generation
-
-    def _build_edge(self, settings: Settings) -> ASGIApp:
+    def _build_edge(self, settings: Settings, lifecycle: Lifecycle) -> ASGIApp:
         edge: ASGIApp = Edge(
-            current=lambda: self.generation,
-            root=root_app(lambda: self.generation),
+            current=lambda: lifecycle.current,
+            root=root_app(lambda: lifecycle.current),
             access=settings.server.access_log,
             hsts=settings.app.environment == "production",
             max_body_bytes=settings.server.max_body_bytes,
@@ -148,25 +122,9 @@ class Tessera:
                 allow_credentials=settings.cors.allow_credentials,
                 allow_methods=["*"],
                 allow_headers=["*"],
-                expose_headers=["X-Request-ID", "X-Process-Time", "Deprecation", "Sunset", "Link"],
+                expose_headers=EXPOSED,
             )
         return edge
-
-
-def _tell(generation: Generation) -> None:
-    for module in generation.registry.failed:
-        log.error(
-            "module failed",
-            module=module.id,
-            reason=module.reason,
-            remedy=module.remedy,
-            exc_info=module.cause,
-        )
-    log.info(
-        "ready",
-        modules=[m.id for m in generation.registry.enabled],
-        versions=list(generation.versions),
-    )
 
 
 def create_app(settings: Settings | None = None, *, migrate: bool | None = None) -> Tessera:

@@ -10,6 +10,8 @@ import importlib.metadata
 import traceback
 from dataclasses import dataclass
 
+from fastapi.exceptions import DependencyScopeError
+
 from core.errors import ModuleFailure
 
 GROUP = "tessera.modules"
@@ -61,8 +63,19 @@ def load(found: Found) -> object:
     except BaseException as error:  # SystemExit too: a stranger's import must not end the host
         raise ModuleFailure(
             f"importing {entry.value} failed: {summarise(error)}",
-            remedy=f"see the traceback with `tessera modules info {found.id}`, or disable it",
+            remedy=remedy_for(error)
+            or f"see the traceback with `tessera modules info {found.id}`, or disable it",
         ) from error
+
+
+def remedy_for(error: BaseException) -> str:
+    """What to do about an error that has a well-known cause; empty for others."""
+    if isinstance(error, DependencyScopeError):
+        return (
+            "a dependency with `yield` that uses a session ends after the response unless you "
+            'give it scope="function": Depends(it, scope="function")'
+        )
+    return ""
 
 
 def summarise(error: BaseException) -> str:

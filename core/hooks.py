@@ -12,7 +12,7 @@ from typing import Any
 import pluggy
 
 from core import hookspecs
-from core.discovery import summarise
+from core.discovery import remedy_for, summarise
 from core.errors import ModuleFailure
 from core.manifest import Manifest
 
@@ -65,7 +65,7 @@ class Hooks:
         except BaseException as error:
             raise ModuleFailure(
                 f"its hook {name}() failed: {summarise(error)}",
-                remedy=f"mend {self.module_id}, or disable it",
+                remedy=remedy_for(error) or f"mend {self.module_id}, or disable it",
             ) from error
 
     def sequence(

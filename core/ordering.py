@@ -8,7 +8,7 @@ from core.manifest import Manifest
 
 
 def order(manifests: Mapping[str, Manifest]) -> tuple[list[str], dict[str, list[str]]]:
-    """``(ordered ids, {id in a circle: the circle})``; ties by name, so that runs agree.
+    """``(ordered ids, {id in a circle: the circle})``; else in the order of `manifests`.
 
     `optional` modules come first where they can; a circle through them is no error.
     """
@@ -25,7 +25,7 @@ def order(manifests: Mapping[str, Manifest]) -> tuple[list[str], dict[str, list[
         ordered.append(name)
 
     # Two passes: what is required must stand before, whatever circles the optional ones make.
-    for name in sorted(manifests):
+    for name in manifests:
         visit(name)
     return _settle(ordered, manifests), cyclic
 

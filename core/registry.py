@@ -127,10 +127,15 @@ def load(settings: Settings, *, excluded: Mapping[str, ModuleFailure] | None = N
     `excluded` names modules that are known to fail later on (a migration, a lifespan) and why.
     """
     found = discovery.find()
-    modules = {name: _known(found[name], settings.modules.get(name)) for name in found}
+    modules: dict[str, Module] = {}
+    # In the order of the settings: of two modules that claim one prefix, the first named has it.
     for name, section in settings.modules.items():
-        if name not in found and section.enabled:
+        if name in found:
+            modules[name] = _known(found[name], section)
+        elif section.enabled:
             modules[name] = _absent(name, section, list(found))
+    for name in found:
+        modules.setdefault(name, _known(found[name], None))
     for name, failure in (excluded or {}).items():
         if name in modules:
             modules[name].fail(failure)

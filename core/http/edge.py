@@ -93,13 +93,14 @@ class Edge:
                 ended = not message.get("more_body", False)
             await send(message)
 
+        child = scope
         try:
             target, child = self._route(generation, scope, info, version_header, extra)
             if body_header is not None:
                 target = self._limit.guard(target, *body_header)
             await target(child, receive, send_with_headers)
-            _note(info, child)
         except Exception:
+            _note(info, child)
             # Starlette's error layer raises again after it has answered, for the server's log.
             log.exception("request failed", path=info.path, method=info.method)
             if scope["type"] != "http" or (begun and not ended):
@@ -109,6 +110,7 @@ class Edge:
                 await answer(scope, receive, send_with_headers)
         finally:
             generation.in_flight -= 1
+            _note(info, child)
             if self._access:
                 _write_access_line(info, started)
             current_request.reset(token)

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import PydanticSerializationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -69,7 +70,7 @@ def _response(
     }
     # ASCII on purpose: a lone surrogate of the caller's, repeated here, must not break the answer.
     body = json.dumps(document, ensure_ascii=True, default=str).encode("ascii")
-    return Response(body, status_code=status, headers=dict(headers), media_type=MEDIA_TYPE)
+    return Response(body, status_code=int(status), headers=dict(headers), media_type=MEDIA_TYPE)
 
 
 async def on_problem(request: Request, problem: Exception) -> Response:
@@ -113,6 +114,19 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     )
 
 
+async def on_unencodable(request: Request, error: Exception) -> Response:
+    """Handler for a lone surrogate that a caller sent and a module took as a plain ``str``.
+
+    JSON allows it (``"\\ud800"``), UTF-8 does not: no database and no answer can hold it, so it
+    can only have come from outside.
+    """
+    if "surrogates not allowed" in str(error):
+        return problem_response(
+            Unprocessable("The request holds a lone surrogate, which no text may."), request.scope
+        )
+    return await on_unexpected(request, error)
+
+
 async def on_unexpected(request: Request, _error: Exception) -> Response:
     """Handler for a fault of ours: nothing of the inside is told."""
     return problem_response(
@@ -126,5 +140,7 @@ def exception_handlers() -> dict[Any, Any]:
         Problem: on_problem,
         HTTPException: on_http_exception,
         RequestValidationError: on_validation_error,
+        UnicodeEncodeError: on_unencodable,
+        PydanticSerializationError: on_unencodable,
         Exception: on_unexpected,
     }

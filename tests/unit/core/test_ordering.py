@@ -56,6 +56,11 @@ def test_a_circle_is_told_whole() -> None:
     }
 
 
+def test_without_requirements_the_given_order_holds() -> None:
+    """Modules that need nothing of each other keep the order of the settings."""
+    assert order(manifests(cc=(), aa=(), bb=("aa",)))[0] == ["cc", "aa", "bb"]
+
+
 def test_optional_modules_come_first_where_they_can() -> None:
     """An optional module that is there is loaded before the one that wishes for it."""
     found = {"aa": Manifest("aa", "1.0", optional=("bb",)), "bb": Manifest("bb", "1.0")}

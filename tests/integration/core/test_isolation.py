@@ -1,0 +1,237 @@
+"""Whatever one module does wrong, the host serves and says so; the others do not notice."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import Refused
+from tests.support.apps import app_for, serving
+from tests.support.plants import HEAD, Garden, minimal, with_route
+
+ROUTER = """
+def make(prefix="/bad", **options):
+    router = APIRouter(prefix=prefix, **options)
+
+    @router.get("")
+    async def read() -> int:
+        return 1
+
+    return router
+"""
+
+BROKEN = {
+    "an import that fails": ("import no_such_package", "no_such_package"),
+    "a syntax error": ("def broken(:", "SyntaxError"),
+    "SystemExit at import": ("raise SystemExit(3)", "SystemExit: 3"),
+    "no manifest": (HEAD, "no manifest() hook"),
+    "a manifest of another id": (minimal("other"), "its manifest says 'other'"),
+    "a core that it was not made for": (minimal("bad", manifest="core='>=9'"), "core >=9"),
+    "a misspelt hook": (
+        minimal("bad", "@hookimpl\ndef router(version): return []"),
+        "no hook 'router'",
+    ),
+    "a hook that raises": (
+        minimal("bad", "@hookimpl\ndef tables(): raise RuntimeError('boom')"),
+        "hook tables() failed: RuntimeError: boom",
+    ),
+    "a hook that exits": (
+        minimal("bad", "@hookimpl\ndef permissions(): raise SystemExit"),
+        "hook permissions() failed: SystemExit",
+    ),
+    "a hook that returns something else": (
+        minimal("bad", "@hookimpl\ndef permissions(): return ['bad:do']"),
+        "returned str, not a list of Permission",
+    ),
+    "a permission of another module": (
+        minimal("bad", "@hookimpl\ndef permissions(): return [Permission('good:do')]"),
+        "not named bad:<verb>",
+    ),
+    "a settings class that lets everything pass": (
+        minimal(
+            "bad",
+            "from pydantic import BaseModel\nclass S(BaseModel): pass\n"
+            "@hookimpl\ndef settings(): return S",
+        ),
+        "lets unknown keys pass",
+    ),
+    "a required module that is not there": (
+        minimal("bad", manifest="requires=('nothere',)"),
+        "requires 'nothere', which is not installed",
+    ),
+    "a route without permission": (
+        minimal("bad", ROUTER + "\n@hookimpl\ndef routers(version): return [make()]"),
+        "does not say who may call it",
+    ),
+    "a route with an unknown permission": (
+        minimal(
+            "bad",
+            ROUTER
+            + "\n@hookimpl\ndef routers(version): return [make(dependencies=[requires('a:b')])]",
+        ),
+        "requires the permission 'a:b', which no enabled module declares",
+    ),
+    "a prefix that belongs to another": (
+        minimal(
+            "bad",
+            ROUTER
+            + "\n@hookimpl\ndef routers(version): return [make('/good', dependencies=[public])]",
+        ),
+        "the prefix '/good' in v1 belongs to 'good' already",
+    ),
+    "a router without prefix": (
+        minimal(
+            "bad",
+            ROUTER.replace('get("")', 'get("/bad")')
+            + "\n@hookimpl\ndef routers(version): return [make('', dependencies=[public])]",
+        ),
+        "has no prefix",
+    ),
+    "a service that nobody offers": (
+        minimal(
+            "bad",
+            """
+            class Missing: pass
+
+            def make():
+                router = APIRouter(prefix="/bad")
+
+                @router.get("", dependencies=[public])
+                async def read(it: Annotated[Missing, service(Missing)]) -> int:
+                    return 1
+
+                return router
+
+            @hookimpl
+            def routers(version): return [make()]
+            """,
+        ),
+        "needs a service Missing, which no enabled module offers",
+    ),
+    "a lifespan that raises": (
+        minimal(
+            "bad",
+            """
+            from contextlib import asynccontextmanager
+
+            @asynccontextmanager
+            async def life():
+                raise RuntimeError("no disk")
+                yield
+
+            @hookimpl
+            def lifespan(context): return life()
+            """,
+        ),
+        "it could not start: RuntimeError: no disk",
+    ),
+    "a service that cannot be made": (
+        minimal(
+            "bad",
+            """
+            class It: pass
+
+            def factory(context): raise LookupError("no key")
+
+            @hookimpl
+            def services(): return {It: factory}
+            """,
+        ),
+        "it could not start: LookupError: no key",
+    ),
+    "a request-scoped yield dependency on a session": (
+        minimal(
+            "bad",
+            """
+            async def unit(session: WriteSession):
+                yield session
+
+            def make():
+                router = APIRouter(prefix="/bad")
+
+                @router.get("", dependencies=[public])
+                async def read(it: Annotated[object, Depends(unit)]) -> int:
+                    return 1
+
+                return router
+
+            @hookimpl
+            def routers(version): return [make()]
+            """,
+        ),
+        'give it scope="function"',
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_module_is_a_fact_and_not_a_crash(
+    fault: str, garden: Garden, sqlite_url: str
+) -> None:
+    """With any fault planted, the host is ready, serves the rest, and gives the reason."""
+    source, reason = BROKEN[fault]
+    garden.plant("good", with_route("good"))
+    garden.plant("bad", source)
+    garden.plant("needy", minimal("needy", manifest="requires=('bad',)"))
+    with serving(sqlite_url, "good", "bad", "needy") as client:
+        assert client.get("/v1/good").json() == {"module": "good"}
+        assert client.get("/v1/bad").status_code == 404
+        told = client.get("/readyz")
+        assert told.status_code == 200
+        modules = told.json()["modules"]
+        assert modules["good"] == {"state": "enabled"}
+        assert modules["bad"]["state"] == "failed"
+        shown = f"{modules['bad']['reason']}; {modules['bad']['remedy']}"
+        assert reason in shown
+        assert modules["bad"]["remedy"]
+        assert "requires 'bad', which failed" in modules["needy"]["reason"]
+        assert "bad" not in str(client.get("/v1/openapi.json").json()["paths"])
+
+
+def test_a_circle_takes_out_its_members_only(garden: Garden, sqlite_url: str) -> None:
+    """Modules that require each other are out with the circle named; others serve."""
+    garden.plant("good", with_route("good"))
+    garden.plant("one", minimal("one", manifest="requires=('two',)"))
+    garden.plant("two", minimal("two", manifest="requires=('one',)"))
+    with serving(sqlite_url, "good", "one", "two") as client:
+        modules = client.get("/readyz").json()["modules"]
+        assert "one -> two -> one" in modules["one"]["reason"]
+        assert client.get("/v2/good").status_code == 200
+
+
+async def test_a_required_module_that_fails_refuses_the_start(
+    garden: Garden, sqlite_url: str
+) -> None:
+    """With ``required = true`` a broken module ends the start with its reason."""
+    garden.plant("bad", "raise RuntimeError('boom')")
+    app = app_for(sqlite_url, modules={"bad": {"required": True}})
+    with pytest.raises(Refused, match="'bad' is required and failed: .*boom"):
+        await app.start()
+
+
+def test_two_distributions_of_one_id_are_named(garden: Garden, sqlite_url: str) -> None:
+    """Two installed distributions with one module id: neither is guessed, both are named."""
+    garden.plant("twin", with_route("twin"), package="twin_a", distribution="twin-a")
+    garden.plant("twin", with_route("twin"), package="twin_b", distribution="twin-b")
+    with serving(sqlite_url, "twin") as client:
+        reason = client.get("/readyz").json()["modules"]["twin"]["reason"]
+        assert "twin-a, twin-b" in reason
+
+
+def test_a_disabled_module_leaves_no_trace(garden: Garden, sqlite_url: str) -> None:
+    """Installed but not enabled: not imported, no route, no schema entry, nothing in readiness."""
+    garden.plant("good", with_route("good"))
+    garden.plant("sleeper", "raise SystemExit('imported')")
+    with serving(sqlite_url, "good", modules={"sleeper": {"enabled": False}}) as client:
+        assert client.get("/v1/sleeper").status_code == 404
+        assert "sleeper" not in client.get("/v2/openapi.json").text
+        assert "sleeper" not in client.get("/readyz").text
+        registry = client.app.generation.registry  # type: ignore[attr-defined]
+        assert registry["sleeper"].state == "disabled"
+
+
+def test_an_unknown_module_names_the_nearest(garden: Garden, sqlite_url: str) -> None:
+    """A module that is enabled and not installed fails with the nearest name that is there."""
+    garden.plant("loyalty", with_route("loyalty"))
+    with serving(sqlite_url, "loyality") as client:
+        entry = client.get("/readyz").json()["modules"]["loyality"]
+        assert "did you mean 'loyalty'?" in entry["remedy"]
