@@ -103,17 +103,26 @@ def toml_layer(path: Path, *, named_by: str = "") -> Layer:
 
     Raises ConfigurationError when it is missing, cannot be read or is not TOML.
     """
+    text = _read(path)
+    if text is None:
+        raise ConfigurationError(_missing(path, named_by))
     try:
-        data = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} {_broken(str(error), text)}") from None
+    return tree_layer(data, origin=str(path))
+
+
+def _read(path: Path) -> str | None:
+    """The text of a file, None when there is none. Raises ConfigurationError when it is no text."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigurationError(_missing(path, named_by)) from None
+        return None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: expected UTF-8 text") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path}{_broken(str(error))}") from None
-    return tree_layer(data, origin=str(path))
 
 
 def _missing(path: Path, named_by: str) -> str:
@@ -125,11 +134,13 @@ def _missing(path: Path, named_by: str) -> str:
     )
 
 
-def _broken(message: str) -> str:
+def _broken(message: str, text: str) -> str:
     """The parser's message as ``line 3, column 8: expected …``; it quotes no values."""
     found = re.fullmatch(r"(.*) \(at (line \d+, column \d+|end of document)\)", message, re.DOTALL)
-    text, place = (found[1], f" {found[2]}") if found else (message, "")
-    return f"{place}: broken TOML: {_EXPECTED.get(text, text[:1].lower() + text[1:])}"
+    said, place = (found[1], found[2]) if found else (message, "")
+    if not place.startswith("line"):
+        place = f"line {len(text.splitlines()) or 1}, at the end"
+    return f"{place}: broken TOML: {_EXPECTED.get(said, said[:1].lower() + said[1:])}"
 
 
 # --- variables: the environment, .env, files in the secrets directory ---
@@ -172,14 +183,7 @@ def dotenv_variables(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
 
     Raises ConfigurationError when a line of ours is broken or the file cannot be read.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        return {}, ()
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: expected UTF-8 text") from None
+    text = _read(path) or ""
     bindings = list(parse_stream(StringIO(text)))
     warnings = tuple(_broken_lines(path, bindings))
     readable = "".join(b.original.string for b in bindings if not b.error)

@@ -77,6 +77,13 @@ def test_a_module_that_is_not_in_the_way_is_not_looked_at(here: Deployment) -> N
     assert settings.warnings == ()
 
 
+def test_a_module_may_call_its_keys_as_it_likes(here: Deployment) -> None:
+    """Names that the section itself uses in Python are no special keys."""
+    settings = here.load("[modules.x]\noptions = 1\norigins = 2\nmodel_config = 3\ncopy = 4")
+    expected = {"options": 1, "origins": 2, "model_config": 3, "copy": 4}
+    assert settings.modules["x"].options == expected
+
+
 REFUSALS = [
     (
         "max_line = 1",

@@ -96,7 +96,7 @@ TOML_REFUSALS = [
         "settings.toml line 1, column 8: broken TOML: expected ']' at the end of a table "
         "declaration",
     ),
-    ("nonsense", "settings.toml end of document: broken TOML: expected '=' after a key in a "),
+    ("nonsense", "settings.toml line 1, at the end: broken TOML: expected '=' after a key in a "),
     (
         'server.prot = 1\nserver.workers = "x"',
         'settings.toml: server.workers: "x" is not a whole number; '
@@ -191,7 +191,7 @@ def test_unreadable_files_are_refused(here: Deployment) -> None:
     (here.folder / "settings.toml").write_bytes(b'app.name = "\xff"')
     assert here.refusal(None) == "settings.toml: expected UTF-8 text"
     here.write("settings.toml", "x = " + "[" * 100_000)
-    assert here.refusal(None).startswith("settings.toml")
+    assert here.refusal(None).startswith("settings.toml line 1, ")
 
 
 def test_broken_lines_of_ours_in_dotenv_are_refused(here: Deployment) -> None:
