@@ -105,17 +105,16 @@ def test_northwind_adds_up_and_a_second_load_doubles_nothing(served: Installatio
     code, said, wrong = served.load()
     assert (code, wrong) == (0, "")
     assert "orders: 830 created, 0 already there" in said
-    check = [sys.executable, "-m", "dev.northwind_check", served.url, EMAIL]
-    for _ in range(2):
-        done = subprocess.run(
-            check, cwd=ROOT, input=f"{PASSWORD}\n", capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        code, said, wrong = served.load()
-        assert (code, wrong) == (0, "")
-        assert "nothing was changed" in said
+    code, said, wrong = served.load()
+    assert (code, wrong) == (0, "")
+    assert "nothing was changed" in said
     assert "51,317" in said
     assert "1,265,793.29" in said
+    check = [sys.executable, "-m", "dev.northwind_check", served.url, EMAIL]
+    done = subprocess.run(
+        check, cwd=ROOT, input=f"{PASSWORD}\n", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_northwind_is_for_admins(served: Installation) -> None:
