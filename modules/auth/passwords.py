@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from typing import TypeVar
 
 from passlib.context import CryptContext
-from passlib.exc import PasswordValueError, UnknownHashError
+from passlib.exc import PasswordValueError
 
 from core.plugin import Unavailable
 from modules.auth.settings import AuthSettings
@@ -88,8 +88,8 @@ class Passwords:
             return Verdict(right=False)
         try:
             right = self._verify(password, stored)
-        except UnknownHashError:
-            log.warning("a stored password hash is of a kind that is not known here")
+        except (ValueError, TypeError):  # damaged, or of a kind that is not known here
+            log.warning("a stored password hash cannot be read; its user cannot sign in")
             right = False
         upgraded = right and self._context.needs_update(stored)
         return Verdict(right=right, upgraded=self._hash(password) if upgraded else None)

@@ -115,6 +115,8 @@ def address_subject(address: str | None) -> str | None:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return f"address:{address}"[:80]
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        return f"address:{ip.ipv4_mapped}"
     if ip.version == 6:
         return f"address:{ipaddress.ip_network((int(ip) >> 64 << 64, 64))}"
     return f"address:{ip}"

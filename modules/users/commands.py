@@ -22,13 +22,8 @@ class Runs(Protocol):
 def app() -> typer.Typer:
     """A fresh command group."""
     group = typer.Typer(help="Users and their roles.", no_args_is_help=True)
-    group.callback()(_group)  # keeps one command a group of one
     group.command("create-admin")(create_admin)
     return group
-
-
-def _group() -> None:
-    """Users and their roles."""
 
 
 def create_admin(

@@ -50,7 +50,7 @@ def router() -> APIRouter:
     add("/login", login, methods=post, responses=REFUSED, **given)
     add("/refresh", refresh, methods=post, responses=SPENT, **given)
     add("/logout", logout, methods=post, status_code=204, dependencies=anyone)
-    add("/me", show_me, methods=["GET"], response_model=user, dependencies=[requires()])
+    add("/me", who_am_i, methods=["GET"], response_model=user, dependencies=[requires()])
     return routes
 
 
@@ -79,7 +79,7 @@ async def logout(session: WriteSession, auth: Auth, body: schemas.RefreshToken) 
     await auth.logout(session, body.refresh_token)
 
 
-async def show_me(session: ReadSession, users: Directory, me: CurrentPrincipal) -> UserDTO:
+async def who_am_i(session: ReadSession, users: Directory, me: CurrentPrincipal) -> UserDTO:
     """The user that is signed in."""
     user = await users.get(session, me.id)
     if user is None:  # deleted since the token was checked
