@@ -1,33 +1,95 @@
-"""What goes wrong in a database, in the words of `core.errors`."""
+"""What goes wrong in a database, in the words of `core.errors`.
+
+SQLAlchemy asks `translate` about every error, wherever it arises: in a statement, at BEGIN, at
+commit. So no caller has to, and a server that goes away in the middle of a route is a 503.
+"""
 
 from __future__ import annotations
 
+import asyncpg
+from sqlalchemy import Connection
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from core.errors import Unavailable, Unprocessable
 
-UNREACHABLE = ("08", "53", "57P", "55P03", "57014", "25006", "40001", "40P01")
-"""SQLSTATE prefixes after which the same request may succeed a moment later."""
-BUSY = ("database is locked", "database is busy", "database table is locked")
+# SQLSTATEs (PostgreSQL, appendix A) after which the same request may succeed a moment later.
+GONE = ("08", "57P")  # connection exceptions; shutdown, crash, starting up
+PASSING = (
+    "53",  # insufficient resources: too many connections, disk full
+    "40",  # a deadlock, or two transactions that could not be put in an order
+    "55P03",  # a lock was not to be had in time
+    "57014",  # the statement took longer than statement_timeout
+    "25006",  # read-only: the server has just become a standby
+)
+SQLITE_BUSY = ("database is locked", "database table is locked", "database schema is locked")
+WRONG_DATA = ("22",)  # data exceptions: a NUL in text, a number out of range
+
+RETRY_AFTER = 1
+"""Seconds: a PostgreSQL that restarts is back within a few."""
+FAILED = "tessera.failed"
 
 
-def cannot_connect(error: BaseException) -> Unavailable:
-    """No connection could be made."""
-    return Unavailable("The database cannot be reached.")
+def unreachable(error: BaseException) -> Unavailable:
+    """No connection could be made, or it broke."""
+    return Unavailable("The database cannot be reached just now.", retry_after=RETRY_AFTER)
 
 
-def translate(context: ExceptionContext) -> BaseException | None:
-    """SQLAlchemy's `handle_error` hook: what to raise in place of the driver's error."""
+def translate(context: ExceptionContext) -> Exception | None:
+    """SQLAlchemy's `handle_error` hook: what to raise in place of the driver's error, if anything.
+
+    A broken constraint stays SQLAlchemy's IntegrityError, for services to catch.
+    """
     error = context.original_exception
+    if not isinstance(error, Exception):
+        return None  # a cancellation
     state = getattr(error, "sqlstate", None) or ""
-    if context.is_disconnect or state.startswith(UNREACHABLE) or isinstance(error, OSError):
-        context.is_disconnect = context.is_disconnect or state.startswith(("08", "57P"))
-        return Unavailable("The database cannot be reached.")
-    if any(words in str(error) for words in BUSY):
-        return Unavailable("The database is busy.")
-    cause = getattr(error, "__cause__", None)
-    if state.startswith("22") or isinstance(error, (OverflowError, UnicodeError)):
-        return Unprocessable("A value cannot be stored.")
-    if isinstance(cause, ValueError):  # asyncpg.DataError: refused before it was sent
-        return Unprocessable("A value cannot be stored.")
+    if state.startswith(GONE) or isinstance(error, OSError):
+        context.is_disconnect = True
+    if context.is_disconnect:
+        return unreachable(error)
+    if context.connection is not None:
+        context.connection.info[FAILED] = True
+    if state.startswith(PASSING) or any(words in str(error) for words in SQLITE_BUSY):
+        return Unavailable("The database is too busy just now.", retry_after=RETRY_AFTER)
+    if isinstance(error.__cause__, asyncpg.InvalidCachedStatementError):
+        return Unavailable("The database has just been migrated.", retry_after=RETRY_AFTER)
+    if state.startswith(WRONG_DATA) or _never_sent(error):
+        return Unprocessable("A value cannot be stored: a NUL, or a number that is too large.")
     return None
+
+
+def _never_sent(error: Exception) -> bool:
+    """Whether the driver refused a value before the database saw it."""
+    refused = (OverflowError, UnicodeError, asyncpg.DataError)
+    return isinstance(error, refused) or isinstance(error.__cause__, refused)
+
+
+def refuse_stale(connection: asyncpg.Connection) -> None:
+    """Asked when a connection leaves the pool, at no round trip: its socket says if it was closed.
+
+    Raises InvalidatePoolError; SQLAlchemy then makes a new one, and does so for all older ones.
+    """
+    if connection.is_closed():
+        raise InvalidatePoolError("the server has closed this connection")
+
+
+def refuse_lost_transaction(connection: Connection) -> None:
+    """Before a commit: the transaction must still be there after an error that somebody swallowed.
+
+    PostgreSQL answers COMMIT in an aborted transaction with a rollback and no error, SQLite may
+    have rolled back by itself: the route would say 200 and nothing would be written. Costs nothing
+    unless there was an error. Raises RuntimeError.
+    """
+    if not connection.info.pop(FAILED, False):
+        return
+    try:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT 1")
+        elif not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            raise RuntimeError
+    except (DBAPIError, RuntimeError) as error:
+        raise RuntimeError(
+            "the transaction was lost with an error that was caught: "
+            "do in begin_nested() what may fail"
+        ) from error
