@@ -1,10 +1,11 @@
 """Tessera's entry: ``main:app`` for an ASGI server, ``python main.py …`` for a person."""
 
-from core.app import create_app
-
-app = create_app()
-
 if __name__ == "__main__":
     from core.cli import main
 
     main()
+else:
+    # Not for the command line: `tessera --help` should not wait for a web framework.
+    from core.app import create_app
+
+    app = create_app()

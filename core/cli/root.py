@@ -35,7 +35,9 @@ class RootGroup(TyperGroup):
             return own
         entry = _installed().get(cmd_name)
         if entry is not None:
-            return typer.main.get_command(entry.load())
+            command = typer.main.get_command(entry.load())
+            command.name = cmd_name
+            return command
         return _of_modules(reporting=True).get(cmd_name)
 
 

@@ -53,7 +53,9 @@ def module_commands() -> dict[str, Any]:
         assert module.hooks is not None
         application = module.hooks.call("commands")
         if isinstance(application, typer.Typer):
-            found[module.id] = _with_object(application, ModuleCommands(module.id, settings))
+            command = _with_object(application, ModuleCommands(module.id, settings))
+            command.name = module.id
+            found[module.id] = command
     return found
 
 

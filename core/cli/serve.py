@@ -6,10 +6,14 @@ import signal
 import socket
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from core.errors import Refused
+from core.logs import configure_logging
 from core.settings import Settings, load_settings
+
+log = structlog.get_logger("tessera.serve")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default server.host.")]
 Port = Annotated[
@@ -28,6 +32,7 @@ def serve(
     migrations wait.
     """
     settings = load_settings()
+    configure_logging(settings)
     count = workers or settings.server.workers
     settings.refuse_unsafe(workers=count)
     if count > 1:
@@ -84,6 +89,8 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
     # uvicorn raises the signal again when it is done: without this the exit code would be 143.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
+    host, port = bound.getsockname()[:2]
+    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
     server = uvicorn.Server(config)
     if reload:
         ChangeReload(config, target=server.run, sockets=[bound]).run()
