@@ -39,7 +39,7 @@ class OrderDTO:
 
 class IllegalStep(Conflict):
     """An order goes from created to paid, shipped and delivered; it can be cancelled until it is
-    shipped. `status` says where this one stands."""
+    shipped. `order_status` says where this one stands."""
 
     slug = "illegal-step"
     title = "The order cannot take this step"

@@ -110,7 +110,7 @@ class OrderService:
         status = await repository.status_of(session, order_id, user_id=user_id)
         if status is None:
             return _no_order(order_id)
-        return IllegalStep(f"An order that is {status} cannot become {new}.", status=status)
+        return IllegalStep(f"An order that is {status} cannot become {new}.", order_status=status)
 
     def _merged(self, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         if len(wanted) > self._settings.max_lines:
