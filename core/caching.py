@@ -156,6 +156,7 @@ class _Arguments:
         if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
             raise TypeError(f"{self._name} takes *args or **kwargs, which no key can name")
         self._all = tuple(p.name for p in parameters)
+        self._names = frozenset(self._all)
         self._positional = tuple(p.name for p in parameters if p.kind != p.KEYWORD_ONLY)
         self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self._session = self._all.index("session") if "session" in self._all else -1
@@ -163,7 +164,7 @@ class _Arguments:
     def check(self, key: Template, tags: Iterable[Template], leaving_out: Collection[str]) -> None:
         """Raises TypeError when a template names no parameter, or the key forgets one."""
         for template in (key, *tags):
-            for name in template.names - set(self._all):
+            for name in template.names - self._names:
                 raise TypeError(f"{template.text!r}: {self._name} has no parameter {name!r}")
         for name in self._all:
             if name not in key.names and name not in leaving_out:
@@ -181,9 +182,10 @@ class _Arguments:
 
     def by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Every argument by its name. Raises TypeError as the call itself would."""
-        if len(args) <= len(self._positional):
-            named = {**self._defaults, **dict(zip(self._positional, args, strict=False)), **kwargs}
-            if len(named) == len(self._all):
+        taken = self._positional[: len(args)]
+        if len(taken) == len(args) and (not kwargs or kwargs.keys().isdisjoint(taken)):
+            named = {**self._defaults, **dict(zip(taken, args, strict=True)), **kwargs}
+            if named.keys() == self._names:
                 return named
         bound = self._signature.bind(None, *args, **kwargs)
         bound.apply_defaults()

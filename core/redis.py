@@ -29,7 +29,9 @@ LIMIT: Final = 0.25
 PAUSE: Final = 2.0
 """Seconds after a failure in which calls fail at once; the next one then is the probe."""
 
-MAX_CONNECTIONS: Final = 50
+MAX_CONNECTIONS: Final = 20
+"""More than a process can keep busy; callers beyond wait. Few, because a rush opens them all."""
+
 REFUSAL_LOG_EVERY: Final = 60.0
 
 

@@ -96,12 +96,11 @@ class CacheService:
         if not tags:
             return
         self._counts.invalidations += len(tags)
+        # Between these two nothing is awaited: who reads Redis after the drop finds the debt noted,
+        # and pays it first.
         self._drop(tags)
         if self._shared is not None:
-            try:
-                await self._shared.forget(tags)
-            finally:
-                self._drop(tags)  # what was read from Redis before Redis knew
+            await self._shared.forget(tags)
 
     def stats(self) -> CacheStats:
         """See `CacheControl`."""

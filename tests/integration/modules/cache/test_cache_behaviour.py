@@ -140,7 +140,7 @@ async def test_an_error_reaches_all_and_is_not_kept(cache: CacheService) -> None
 
 
 async def test_an_old_value_stands_in(cache: CacheService) -> None:
-    """A value past its ttl is given when its load is Unavailable, and the new one when it is not."""
+    """A value past its ttl is given while its load is Unavailable, and a new one afterwards."""
     source = Source(1)
     await call(cache, source, ttl=0.05)
     await asyncio.sleep(0.1)
@@ -306,6 +306,36 @@ async def test_a_leader_that_waits_for_its_followers_is_helped(cache: CacheServi
         assert await asyncio.gather(*tasks) == [7, 7, 7]
     assert loads == 2
     await caches.close()
+
+
+async def test_a_helper_that_fails_disturbs_nobody(caches: Caches) -> None:
+    """A helper's error is its own: the leader goes on, and others still join it."""
+    cache, source, broken = caches.make(patience=0.1), Source(7), Source()
+    source.gate.clear()
+    broken.error = NotFound("only the helper's")
+    leader = asyncio.create_task(call(cache, source))
+    await source.started.wait()
+    with pytest.raises(NotFound):
+        await call(cache, broken)
+    late = asyncio.create_task(call(cache, source))
+    await asyncio.sleep(0.01)
+    source.gate.set()
+    assert (await leader, await late) == (7, 7)
+    assert (source.loads, broken.loads) == (1, 1)
+
+
+async def test_a_helper_that_is_first_answers_for_all(caches: Caches) -> None:
+    """The first answer counts; what the slow leader brings later is its own and is not kept."""
+    cache, source, quick = caches.make(patience=0.1), Source(1), Source(2)
+    source.gate.clear()
+    leader = asyncio.create_task(call(cache, source))
+    await source.started.wait()
+    assert await call(cache, quick) == 2
+    await cache.invalidate("t")
+    quick.value = 3
+    source.gate.set()
+    assert await leader == 1
+    assert await call(cache, quick) == 3
 
 
 async def test_a_slow_load_is_not_begun_by_everybody(caches: Caches) -> None:
