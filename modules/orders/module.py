@@ -68,7 +68,7 @@ def _service(context: Context) -> OrderService:
 @hookimpl
 def permissions() -> Sequence[Permission]:
     return [
-        Permission("orders:create", roles=("user", "moderator"), summary="Place orders."),
+        Permission("orders:create", roles=("user",), summary="Place orders."),
         Permission("orders:read-all", roles=("moderator",), summary="See everybody's orders."),
         Permission("orders:manage", roles=("moderator",), summary="Move orders on, cancel them."),
         Permission("orders:import", summary="Write orders of the past."),
