@@ -85,8 +85,6 @@ class Tessera:
         """
         settings = self._given or load_settings()
         configure_logging(settings, quiet=self._quiet)
-        for warning in settings.warnings:
-            log.warning(warning)
         self.resources = Resources(settings)
         self.lifecycle = Lifecycle(
             resources=self.resources, overrides=self.dependency_overrides, migrate=self._migrate

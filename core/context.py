@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
     from core.caching import Cache
     from core.db.session import ReadableSession, WritableSession
+    from core.extensions import Extension
     from core.redis import RedisPort
     from core.settings import Settings
 
@@ -60,6 +62,10 @@ class Context(Protocol):
 
     def find(self, contract: type[T]) -> T | None:
         """The same, or None when no enabled module offers it (for `optional` modules)."""
+        ...
+
+    def extensions(self, point: Callable[..., Any]) -> Sequence[Extension[..., Any]]:
+        """What enabled modules add to one of this module's extension points, in their order."""
         ...
 
     def permissions_of(self, role: str) -> frozenset[str]:

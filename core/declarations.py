@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 from core.errors import ModuleFailure
 from core.hooks import Hooks
 from core.identity import Permission
+from core.services import is_replacement
 
 if TYPE_CHECKING:
     from core.settings import ModuleSection
@@ -55,7 +56,7 @@ def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declaration
         permissions=_permissions(hooks, mine),
     )
     for claim in mine:
-        if claim in claims:
+        if claim in claims and not _replaces(claim, claims[claim], declared, hooks):
             kind, name = claim
             shown = name.__qualname__ if isinstance(name, type) else name
             raise ModuleFailure(
@@ -64,6 +65,14 @@ def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declaration
             )
     claims.update(mine)
     return declared
+
+
+def _replaces(claim: tuple[str, Any], owner: str, declared: Declarations, hooks: Hooks) -> bool:
+    """Whether a claim is on a service that the module may take the place of."""
+    kind, contract = claim
+    if kind != "service" or not is_replacement(declared.services[contract]):
+        return False
+    return owner in hooks.manifest().requires
 
 
 def _settings(hooks: Hooks, section: ModuleSection) -> BaseModel:

@@ -21,6 +21,7 @@ from core import registry as registries
 from core.db.session import SCOPE_DATABASE
 from core.discovery import summarise
 from core.errors import ModuleFailure, Refused
+from core.extensions import Extension, policy_of
 from core.http.access import check_routes
 from core.http.version import VersionApp, version_number
 from core.identity import SCOPE_AUTHENTICATORS, Authenticator
@@ -65,9 +66,11 @@ class Generation:
         self.world = World(settings=settings, registry=self.registry, resources=resources)
         self.contexts = {m.id: ModuleContext(m.id, self.world) for m in self.registry.enabled}
         self._register_services()
+        self._gather_extensions()
         self.authenticators = self._ask_authenticators()
         self.readiness: dict[str, Mapping[str, Callable[[], Any]]] = {}
         self.in_flight = 0
+        self._idle: asyncio.Event | None = None
         self.scope_extras: Scope = {
             SCOPE_DATABASE: resources.database,
             SCOPE_SERVICES: self.world.container,
@@ -75,6 +78,22 @@ class Generation:
         }
         self._supervisor: asyncio.Task[None] | None = None
         self._leave = asyncio.Event()
+
+    def _gather_extensions(self) -> None:
+        """What modules add to the extension points of others, by point, in order."""
+        for name, (_, point) in self.registry.points.items():
+            for module in self.registry.enabled:
+                if module.hooks is None or not module.hooks.has(name):
+                    continue
+                try:
+                    made = module.hooks.call(name, context=self.contexts[module.id])
+                    if not callable(made):
+                        raise module.hooks.wrong(name, "a callable", made)
+                except ModuleFailure as failure:
+                    raise StartFailure(module.id, failure) from failure
+                self.world.extensions.setdefault(name, []).append(
+                    Extension(name, module.id, policy_of(point), made)
+                )
 
     def _ask_authenticators(self) -> list[Authenticator]:
         """Whoever can tell who calls, and how the schema describes it."""
@@ -101,6 +120,18 @@ class Generation:
             for contract, factory in module.declared.services.items():
                 made = partial(factory, self.contexts[module.id])
                 self.world.services.register_factory(contract, made, enter=False)
+
+    def leave(self) -> None:
+        """One request less; the last one of a generation that was replaced ends the waiting."""
+        self.in_flight -= 1
+        if self._idle is not None and not self.in_flight:
+            self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until nothing that this generation began is still under way."""
+        self._idle = asyncio.Event()
+        if self.in_flight:
+            await self._idle.wait()
 
     def warm(self) -> None:
         """Do the slow first work of every version now: the schema, and one match. Blocks."""

@@ -6,7 +6,8 @@ pluggy still says what is a hook, which parameters an implementation takes, and 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -32,20 +33,34 @@ class Hooks:
             raise ModuleFailure(
                 " ".join(str(error).split()), remedy="compare the hook's parameters with the docs"
             ) from error
-        self._refuse_unknown()
 
-    def _refuse_unknown(self) -> None:
+    def meet(self, holders: Iterable[ModuleType], *, absent: Collection[str]) -> None:
+        """Hold the module's hooks against core's and the extension points of other modules.
+
+        `absent` are ids that it may do without; their hooks are left alone. Raises ModuleFailure
+        when it has a hook that does not exist, or takes a parameter that the hook does not give.
+        """
+        try:
+            for holder in holders:
+                self._manager.add_hookspecs(holder)
+        except pluggy.PluginValidationError as error:
+            raise ModuleFailure(
+                " ".join(str(error).split()), remedy="compare the hook's parameters with the docs"
+            ) from error
+        known = [name for name, caller in vars(self._manager.hook).items() if caller.has_spec()]
         for caller in self._manager.get_hookcallers(self.implementation) or ():
-            if not caller.has_spec():
-                near = difflib.get_close_matches(caller.name, list(hookspecs.HOOKS), n=1)
-                raise ModuleFailure(
-                    f"there is no hook {caller.name!r}",
-                    remedy=f"did you mean {near[0]!r}?" if near else "see docs/ for the hooks",
-                )
+            if caller.has_spec() or caller.name.partition("_")[0] in absent:
+                continue
+            near = difflib.get_close_matches(caller.name, known, n=1)
+            raise ModuleFailure(
+                f"there is no hook {caller.name!r}",
+                remedy=f"did you mean {near[0]!r}?" if near else "see the hooks reference in docs/",
+            )
 
     def has(self, name: str) -> bool:
         """Whether the module implements that hook."""
-        return bool(getattr(self._manager.hook, name).get_hookimpls())
+        caller = getattr(self._manager.hook, name, None)
+        return caller is not None and bool(caller.get_hookimpls())
 
     def call(self, name: str, **arguments: Any) -> Any:
         """What the module's implementation returns; None without one.

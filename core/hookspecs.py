@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -82,6 +83,11 @@ def commands() -> typer.Typer:  # type: ignore[empty-body]
     """Commands under ``tessera <module id> …``; their typer context's `obj` runs in a context."""
 
 
+@hookspec
+def hookspecs() -> ModuleType:  # type: ignore[empty-body]
+    """The Python module that holds the module's own extension points."""
+
+
 HOOKS: Iterable[str] = (
     "manifest",
     "settings",
@@ -94,5 +100,6 @@ HOOKS: Iterable[str] = (
     "authenticators",
     "readiness",
     "commands",
+    "hookspecs",
 )
 """The names above, in the order in which a generation asks for them."""

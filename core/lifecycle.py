@@ -1,8 +1,8 @@
 """The life of generations: the first, the swap to the next, the end of the last.
 
-The next generation is built and warmed beside the running one, in a thread (a schema of 1,000 routes
-takes half a second to build), then started; moving one pointer makes it current. What the old one
-has begun it ends; then its lifespans are left.
+The next generation is built and warmed beside the running one, in a thread (a schema of 1,000
+routes takes half a second to build), then started; moving one pointer makes it current. What the
+old one has begun it ends; then its lifespans are left.
 """
 
 from __future__ import annotations
@@ -116,8 +116,7 @@ async def _retire(old: Generation) -> None:
     limit = old.settings.server.shutdown_seconds
     try:
         async with asyncio.timeout(limit):
-            while old.in_flight:
-                await asyncio.sleep(0.02)
+            await old.drained()
     except TimeoutError:
         log.warning("requests outlived their generation", count=old.in_flight, seconds=limit)
     await old.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from core.caching import NO_CACHE, Cache
 from core.db.session import ReadableSession, WritableSession
+from core.extensions import Extension
 from core.process import Resources
 from core.redis import RedisPort
 from core.registry import ADMIN, Registry
@@ -52,6 +54,7 @@ class World:
         self.roles = Roles(registry)
         self.services = svcs.Registry()
         self.container = svcs.Container(self.services)
+        self.extensions: dict[str, list[Extension[..., Any]]] = {}
 
 
 class ModuleContext:
@@ -99,6 +102,9 @@ class ModuleContext:
         if contract not in self._world.services:
             return None
         return self._world.container.get(contract)
+
+    def extensions(self, point: Callable[..., Any]) -> Sequence[Extension[..., Any]]:
+        return self._world.extensions.get(point.__name__, ())
 
     def permissions_of(self, role: str) -> frozenset[str]:
         return self._world.roles.permissions_of(role)

@@ -27,6 +27,7 @@ from core.errors import (
     Unavailable,
     Unprocessable,
 )
+from core.extensions import Extension, extension_point
 from core.hookspecs import hookimpl
 from core.http.pagination import (
     Cursor,
@@ -50,7 +51,7 @@ from core.identity import (
 from core.manifest import Manifest
 from core.money import Amount, Currency, MinorUnits, Money, round_half_up
 from core.redis import RedisDown, RedisPort
-from core.services import service
+from core.services import replacing, service
 
 __all__ = [
     "NO_CACHE",
@@ -65,6 +66,7 @@ __all__ = [
     "CurrentPrincipal",
     "Cursor",
     "CursorPage",
+    "Extension",
     "Forbidden",
     "Id",
     "InternalError",
@@ -101,8 +103,10 @@ __all__ = [
     "cached",
     "decode_cursor",
     "encode_cursor",
+    "extension_point",
     "hookimpl",
     "public",
+    "replacing",
     "requires",
     "round_half_up",
     "service",

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from core import __version__, discovery
-from core.declarations import Declarations, declare
+from core.declarations import Claims, Declarations, declare
 from core.errors import ModuleFailure
+from core.extensions import points_of
 from core.hooks import Hooks
 from core.identity import Permission
 from core.manifest import Manifest
@@ -61,6 +64,7 @@ class Registry:
 
     def __init__(self, modules: Mapping[str, Module], ordered: list[str]) -> None:
         self.modules = dict(modules)
+        self.points: dict[str, tuple[str, Callable[..., Any]]] = {}
         self._ordered = ordered
 
     def __iter__(self) -> Iterator[Module]:
@@ -143,6 +147,7 @@ def load(settings: Settings, *, excluded: Mapping[str, ModuleFailure] | None = N
     for module in wanted:
         _load_one(module, found[module.id])
     registry = Registry(modules, _order(modules))
+    _gather_points(registry)
     _declare_all(registry, settings)
     return registry
 
@@ -247,14 +252,38 @@ def _missing(needed: str, other: Module | None) -> ModuleFailure:
     )
 
 
+def _gather_points(registry: Registry) -> None:
+    """Collect the extension points that modules offer, then hold every module's hooks to them."""
+    holders: dict[str, ModuleType] = {}
+
+    def offer(module: Module) -> None:
+        assert module.hooks is not None
+        holder = module.hooks.call("hookspecs")
+        if holder is not None:
+            points = points_of(holder, module=module.id)
+            holders[module.id] = holder
+            registry.points.update({name: (module.id, point) for name, point in points.items()})
+
+    def meet(module: Module) -> None:
+        assert module.hooks is not None
+        assert module.manifest is not None
+        may_lack = {*module.manifest.requires, *module.manifest.optional} - set(holders)
+        module.hooks.meet(holders.values(), absent=may_lack)
+
+    for ask in (offer, meet):
+        for module in registry.enabled:
+            if module.state == "enabled":
+                registry.guard(module, partial(ask, module))
+
+
 def _declare_all(registry: Registry, settings: Settings) -> None:
-    claims: dict[tuple[str, Any], str] = {}
+    claims: Claims = {}
     for module in registry.enabled:
         if module.state != "enabled":  # it required one that has failed meanwhile
             continue
+        registry.guard(module, partial(_declare_one, module, settings, claims))
 
-        def ask(module: Module = module) -> None:
-            assert module.hooks is not None
-            module.declared = declare(module.hooks, settings.modules[module.id], claims)
 
-        registry.guard(module, ask)
+def _declare_one(module: Module, settings: Settings, claims: Claims) -> None:
+    assert module.hooks is not None
+    module.declared = declare(module.hooks, settings.modules[module.id], claims)

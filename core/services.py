@@ -6,6 +6,8 @@ is first asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import svcs
@@ -14,6 +16,24 @@ from starlette.requests import HTTPConnection
 
 T = TypeVar("T")
 SCOPE_SERVICES = "tessera.services"
+
+
+@dataclass(frozen=True, slots=True)
+class _Replacement:
+    factory: Callable[[Any], Any]
+
+    def __call__(self, context: Any) -> Any:
+        return self.factory(context)
+
+
+def replacing(factory: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Mark a factory in `services()`: it takes the place of a service of a required module."""
+    return _Replacement(factory)
+
+
+def is_replacement(factory: Callable[[Any], Any]) -> bool:
+    """Whether a factory was marked by `replacing`."""
+    return isinstance(factory, _Replacement)
 
 
 class ServiceDependency:

@@ -109,7 +109,7 @@ class Edge:
                 answer = problem_response(InternalError(), {**scope, SCOPE_REQUEST: info})
                 await answer(scope, receive, send_with_headers)
         finally:
-            generation.in_flight -= 1
+            generation.leave()
             _note(info, child)
             if self._access:
                 _write_access_line(info, started)
