@@ -5,7 +5,7 @@ import sqlmodel
 from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-revision = "users_0001"
+revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None

@@ -16,10 +16,9 @@ ROOT = Path(__file__).parents[4]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture
-def create_admin(database_url: str, tmp_path: Path) -> Command:
-    """Runs the command with a password on standard input."""
-    (tmp_path / "settings.toml").write_text(
+def command_in(folder: Path, database_url: str) -> Command:
+    """Runs the command in a deployment of its own, with a password on standard input."""
+    (folder / "settings.toml").write_text(
         "[app]\nenvironment = 'development'\nsecret_key = '" + "s" * 40 + "'\n"
         "[modules.users]\nenabled = true\n[modules.auth]\nenabled = true\n"
         + "".join(f"{key} = {value}\n" for key, value in QUICK.items())
@@ -28,7 +27,7 @@ def create_admin(database_url: str, tmp_path: Path) -> Command:
     def run(*arguments: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, str(ROOT / "main.py"), "users", "create-admin", *arguments],
-            cwd=tmp_path,
+            cwd=folder,
             env={**os.environ, "TESSERA_DATABASE__URL": database_url},
             input=password + "\n",
             capture_output=True,
@@ -38,6 +37,12 @@ def create_admin(database_url: str, tmp_path: Path) -> Command:
         )
 
     return run
+
+
+@pytest.fixture
+def create_admin(database_url: str, tmp_path: Path) -> Command:
+    """On either database."""
+    return command_in(tmp_path, database_url)
 
 
 def signed_in(here: People, email: str, password: str) -> dict[str, object]:
@@ -63,7 +68,7 @@ def test_an_admin_is_made_once(create_admin: Command, database_url: str) -> None
 def test_a_user_who_was_there_first_becomes_admin_only_with_the_operators_password(
     create_admin: Command, database_url: str
 ) -> None:
-    """Whoever registered the operator's address before gets nothing of it: no token, no password."""
+    """Whoever registered the operator's address gets nothing of it: no token, no password."""
     with people(database_url) as here:
         squatter = here.somebody()
     done = create_admin("--email", squatter.email, "--name", "Op", password="the operator's own")
@@ -88,10 +93,10 @@ def test_a_user_who_was_there_first_becomes_admin_only_with_the_operators_passwo
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(
-    create_admin: Command, arguments: list[str], password: str, code: int, said: str
+    tmp_path: Path, sqlite_url: str, arguments: list[str], password: str, code: int, said: str
 ) -> None:
     """Exit 2 for wrong usage, 1 for a password that does not do; no traceback."""
-    refused = create_admin(*arguments, password=password)
+    refused = command_in(tmp_path, sqlite_url)(*arguments, password=password)
     assert refused.returncode == code, refused
     assert said in " ".join(refused.stderr.replace("│", " ").split())
     assert "Traceback" not in refused.stderr
