@@ -25,6 +25,7 @@ from core.settings_models import (
     AppSettings,
     CorsSettings,
     DatabaseSettings,
+    KafkaSettings,
     ModuleSection,
     RedisSettings,
     ServerSettings,
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     api: ApiSettings = Field(default_factory=ApiSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     cors: CorsSettings = Field(default_factory=CorsSettings)
     modules: Mapping[str, ModuleSection] = Field(
         default_factory=dict, description="a table a module: enabled, required and its own keys"

@@ -73,6 +73,9 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: Whole = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
+    role: Literal["all"] = Field(
+        "all", description="what this process does; api and worker come with events"
+    )
     workers: Whole = Field(1, ge=1, le=256, description="processes; more than one wants PostgreSQL")
     trusted_proxies: tuple[str, ...] = Field(
         (), description="proxies whose X-Forwarded-* headers count: addresses, networks, or *"
@@ -212,6 +215,17 @@ class RedisSettings(Section):
         except ValueError:
             raise ValueError("is not of the form redis://user:password@host:port/0") from None
         return value
+
+
+class KafkaSettings(Section):
+    """``[kafka]``: the broker between machines; this version has none, and says so."""
+
+    bootstrap_servers: Literal[""] = Field(
+        "", description="must be empty: events over Kafka come with a later version"
+    )
+    topic_prefix: str = Field(
+        "tessera", pattern=r"^[a-z][a-z0-9-]*$", description="first part of every topic's name"
+    )
 
 
 class CorsSettings(Section):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import traceback
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from core.errors import Refused
-from core.registry import Module, Registry
-from core.settings import load_settings
+
+if TYPE_CHECKING:
+    from core.registry import Module, Registry
 
 app = typer.Typer(no_args_is_help=True, help="Which modules there are, and how they are.")
 
@@ -23,6 +24,7 @@ def inspect() -> Registry:
     """Every module in the state it would have in a generation built now, routes included."""
     from core.generation import build_versions
     from core.registry import load
+    from core.settings import load_settings
 
     settings = load_settings()
     registry = load(settings)

@@ -8,6 +8,7 @@ cannot take the command line with it.
 from __future__ import annotations
 
 import importlib.metadata
+import pkgutil
 import sys
 from typing import Any, NoReturn
 
@@ -20,25 +21,42 @@ from core.errors import ConfigurationError, Refused
 COMMANDS_GROUP = "tessera.commands"
 
 
+VERBS = {
+    "serve": "core.cli.serve:serve",
+    "db": "core.cli.db:app",
+    "modules": "core.cli.modules:app",
+    "config": "core.cli.config:app",
+    "openapi": "core.cli.openapi:app",
+}
+"""Core's verbs and where each lies; imported when it is asked for, so that a refusal is quick."""
+
+
 class RootGroup(TyperGroup):
     """Core's verbs, then those of the group `tessera.commands`, then the enabled modules'."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Every verb's name, core's first."""
-        own = super().list_commands(ctx)
-        return list(dict.fromkeys([*own, *sorted(_installed()), *sorted(_of_modules())]))
+        return list(dict.fromkeys([*VERBS, *sorted(_installed()), *sorted(_of_modules())]))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, wherever it comes from; None when there is none."""
-        own = super().get_command(ctx, cmd_name)
-        if own is not None:
-            return own
+        if cmd_name in VERBS:
+            return _named(pkgutil.resolve_name(VERBS[cmd_name]), cmd_name)
         entry = _installed().get(cmd_name)
         if entry is not None:
-            command = typer.main.get_command(entry.load())
-            command.name = cmd_name
-            return command
+            return _named(entry.load(), cmd_name)
         return _of_modules(reporting=True).get(cmd_name)
+
+
+def _named(verb: Any, name: str) -> Any:
+    """A click command of a typer application, or of a plain function."""
+    if not isinstance(verb, typer.Typer):
+        application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        application.command()(verb)
+        verb = application
+    command = typer.main.get_command(verb)
+    command.name = name
+    return command
 
 
 def _installed() -> dict[str, importlib.metadata.EntryPoint]:
@@ -65,9 +83,6 @@ def _version(wanted: bool) -> None:
 
 def build() -> typer.Typer:
     """The whole command line."""
-    from core.cli import config, modules, openapi, serve
-    from core.cli import db as database
-
     app = typer.Typer(
         cls=RootGroup,
         name="tessera",
@@ -84,11 +99,6 @@ def build() -> typer.Typer:
     ) -> None:
         pass
 
-    app.command("serve")(serve.serve)
-    app.add_typer(database.app, name="db")
-    app.add_typer(modules.app, name="modules")
-    app.add_typer(config.app, name="config")
-    app.add_typer(openapi.app, name="openapi")
     return app
 
 
