@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import asyncpg
-import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
-from sqlalchemy.engine import make_url
 
 from core.http.schemas import MAX_ID
 from tests.support.apps import serving
@@ -25,7 +18,6 @@ from tests.support.people import QUICK, People, Person
 MODULES = ("users", "auth", "catalog", "orders")
 MISSING = MAX_ID - 1
 """An id that nothing has."""
-Kind = Literal["sqlite", "postgresql"]
 _numbers = itertools.count(1)
 
 
@@ -92,34 +84,6 @@ def open_shop(database_url: str, *more: str, **sections: Any) -> Iterator[Shop]:
     modules = {"auth": QUICK, **sections.pop("modules", {})}
     with serving(database_url, *MODULES, *more, modules=modules, **sections) as client:
         yield Shop(client)
-
-
-@contextmanager
-def fresh_database(kind: Kind, folder: Path) -> Iterator[str]:
-    """The address of an empty database, gone at the end; skips where there is no PostgreSQL."""
-    if kind == "sqlite":
-        yield f"sqlite+aiosqlite:///{folder / 'shop.db'}"
-        return
-    server = os.environ.get("TESSERA_TEST_POSTGRES_URL")
-    if not server:
-        if "postgres" in os.environ.get("TESSERA_TEST_REQUIRE", ""):
-            pytest.fail("PostgreSQL is required, and TESSERA_TEST_POSTGRES_URL is not set")
-        pytest.skip("TESSERA_TEST_POSTGRES_URL is not set")
-    name = f"shop_{uuid.uuid4().hex}"
-    asyncio.run(_execute(server, f"CREATE DATABASE {name}"))
-    try:
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _execute(server: str, statement: str) -> None:
-    address = make_url(server).set(drivername="postgresql")
-    connection = await asyncpg.connect(address.render_as_string(hide_password=False))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 def problem(answer: Response, status: int, slug: str | None = None) -> dict[str, Any]:
