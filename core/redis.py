@@ -49,9 +49,10 @@ class RedisPort:
     logged once.
     """
 
-    def __init__(self, settings: RedisSettings) -> None:
-        """Raises ConfigurationError for an address that cannot be one."""
-        self._client = _make_client(settings.url) if settings.url else None
+    def __init__(self, settings: RedisSettings, *, limit: float = LIMIT) -> None:
+        """`limit`: seconds a call may take. Raises ConfigurationError for an impossible address."""
+        self._limit = limit
+        self._client = _make_client(settings.url, limit) if settings.url else None
         self._closed_until = 0.0
         self._refusal_told = -REFUSAL_LOG_EVERY
 
@@ -75,7 +76,7 @@ class RedisPort:
     async def call(self, operation: Callable[[Redis], Awaitable[T]]) -> T:
         """What `operation` gives: ``await redis.call(lambda r: r.get("key"))``.
 
-        At most `LIMIT` seconds, tried once. Raises RedisDown: at once while the breaker is open;
+        At most the limit, tried once. Raises RedisDown: at once while the breaker is open;
         also for an answer that refuses (READONLY, OOM), which opens nothing: Redis is alive.
         """
         from redis.exceptions import ResponseError
@@ -83,7 +84,7 @@ class RedisPort:
         client = self.client
         self._admit()
         try:
-            async with asyncio.timeout(LIMIT):
+            async with asyncio.timeout(self._limit):
                 result = await operation(client)
         except ResponseError as error:
             self._refused(error)
@@ -102,7 +103,7 @@ class RedisPort:
         """Give the connections back; safe to call twice."""
         if self._client is not None:
             try:
-                async with asyncio.timeout(LIMIT):
+                async with asyncio.timeout(self._limit):
                     await self._client.aclose()
             except _failures() as error:
                 log.warning("redis connections were not closed cleanly", reason=_describe(error))
@@ -134,7 +135,7 @@ class RedisPort:
         self._closed_until = time.monotonic() + PAUSE
 
 
-def _make_client(url: str) -> Redis:
+def _make_client(url: str, limit: float) -> Redis:
     # Imported here: half a second that a deployment without Redis does not pay.
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
@@ -146,9 +147,9 @@ def _make_client(url: str) -> Redis:
             url,
             protocol=3,
             max_connections=MAX_CONNECTIONS,
-            timeout=LIMIT,
-            socket_timeout=LIMIT,
-            socket_connect_timeout=LIMIT,
+            timeout=limit,
+            socket_timeout=limit,
+            socket_connect_timeout=limit,
             retry=Retry(NoBackoff(), 0),
             # Spares a command on each connect, and an enlarged time limit that we do not want.
             maint_notifications_config=MaintNotificationsConfig(enabled=False),

@@ -34,6 +34,14 @@ async def port(server: RedisServer) -> AsyncIterator[RedisPort]:
     await made.close()
 
 
+@pytest.fixture
+async def patient(server: RedisServer) -> AsyncIterator[RedisPort]:
+    """A port that a busy machine does not make think that Redis is down."""
+    made = port_for(server.url, limit=10)
+    yield made
+    await made.close()
+
+
 async def timed(port: RedisPort) -> tuple[bool, float]:
     """Whether a ping was answered, and after how many seconds."""
     loop = asyncio.get_running_loop()
@@ -71,21 +79,21 @@ def test_without_an_address_the_library_is_not_even_loaded() -> None:
     assert done.stdout.strip() == "False", done.stderr
 
 
-async def test_it_connects_with_the_first_call(server: RedisServer, port: RedisPort) -> None:
+async def test_it_connects_with_the_first_call(server: RedisServer, patient: RedisPort) -> None:
     """Making the port connects to nothing; the first call does, by RESP3."""
     server.kill()
-    assert (port.configured, port.available) == (True, True)
+    assert (patient.configured, patient.available) == (True, True)
     server.start()
-    hello: Any = await port.call(lambda client: client.execute_command("HELLO"))
+    hello: Any = await patient.call(lambda client: client.execute_command("HELLO"))
     assert hello[b"proto"] == 3
 
 
-async def test_many_callers_share_few_connections(port: RedisPort) -> None:
+async def test_many_callers_share_few_connections(patient: RedisPort) -> None:
     """A hundred callers at once are all answered, over at most as many connections as allowed."""
-    await port.ping()
-    await asyncio.gather(*(port.call(lambda client: client.incr("n")) for _ in range(100)))
-    assert await port.call(lambda client: client.get("n")) == b"100"
-    assert len(await port.call(lambda client: client.client_list())) <= MAX_CONNECTIONS
+    await patient.ping()
+    await asyncio.gather(*(patient.call(lambda client: client.incr("n")) for _ in range(100)))
+    assert await patient.call(lambda client: client.get("n")) == b"100"
+    assert len(await patient.call(lambda client: client.client_list())) <= MAX_CONNECTIONS
 
 
 async def test_a_dead_redis_is_asked_once_a_pause(server: RedisServer, port: RedisPort) -> None:
@@ -94,12 +102,12 @@ async def test_a_dead_redis_is_asked_once_a_pause(server: RedisServer, port: Red
     server.kill()
     answered, took = await timed(port)
     assert (answered, port.available) == (False, False)
-    assert took < LIMIT + 0.1
+    assert took < LIMIT + 0.5
     server.start()
     for _ in range(50):
         answered, took = await timed(port)
         assert not answered
-        assert took < 0.05
+        assert took < LIMIT / 2
     await asyncio.sleep(PAUSE)
     assert (await timed(port))[0]
     assert port.available
@@ -113,7 +121,7 @@ async def test_a_frozen_redis_costs_a_quarter_of_a_second(
     server.freeze()
     outcomes = await asyncio.gather(*(timed(port) for _ in range(60)))
     assert not any(answered for answered, _ in outcomes)
-    assert max(took for _, took in outcomes) < LIMIT + 0.25
+    assert max(took for _, took in outcomes) < LIMIT + 0.5
     server.thaw()
 
 
@@ -141,16 +149,16 @@ async def test_a_change_of_state_is_logged_once(server: RedisServer, port: Redis
     assert told == ["redis is down and will be passed by", "redis is back"]
 
 
-async def test_a_refusal_is_no_outage(port: RedisPort) -> None:
+async def test_a_refusal_is_no_outage(patient: RedisPort) -> None:
     """A command that a living Redis refuses raises RedisDown and does not open the breaker."""
-    await port.call(lambda client: client.set("text", "x"))
+    await patient.call(lambda client: client.set("text", "x"))
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):
             with pytest.raises(RedisDown, match="WRONGTYPE"):
-                await port.call(lambda client: client.lpush("text", "y"))
-    assert port.available
+                await patient.call(lambda client: client.lpush("text", "y"))
+    assert patient.available
     assert len(lines) == 1
-    await port.ping()
+    await patient.ping()
 
 
 async def test_an_error_of_the_callers_own_is_his(port: RedisPort) -> None:
@@ -164,15 +172,15 @@ async def test_an_error_of_the_callers_own_is_his(port: RedisPort) -> None:
     assert port.available
 
 
-async def test_a_cancelled_call_leaves_the_port_well(port: RedisPort) -> None:
+async def test_a_cancelled_call_leaves_the_port_well(patient: RedisPort) -> None:
     """A caller who goes away in the middle of a command leaves no broken connection behind."""
-    await port.call(lambda client: client.set("k", "v"))
+    await patient.call(lambda client: client.set("k", "v"))
     for _ in range(20):
-        task = asyncio.create_task(port.call(lambda client: client.blpop(["none"], 1)))
+        task = asyncio.create_task(patient.call(lambda client: client.blpop(["none"], 1)))
         await asyncio.sleep(0.005)
         task.cancel()
         await asyncio.wait([task])
-    answers = [await port.call(lambda client: client.get("k")) for _ in range(60)]
+    answers = [await patient.call(lambda client: client.get("k")) for _ in range(60)]
     assert answers == [b"v"] * 60
 
 

@@ -44,11 +44,11 @@ async def test_keys_do_not_mix(cache: CacheService) -> None:
 async def test_a_value_ends_with_its_ttl(cache: CacheService) -> None:
     """After ttl seconds the value is loaded again."""
     source = Source(1)
-    await call(cache, source, ttl=0.1)
+    await call(cache, source, ttl=0.4)
     source.value = 2
-    assert await call(cache, source, ttl=0.1) == 1
-    await asyncio.sleep(0.15)
-    assert await call(cache, source, ttl=0.1) == 2
+    assert await call(cache, source, ttl=0.4) == 1
+    await asyncio.sleep(0.45)
+    assert await call(cache, source, ttl=0.4) == 2
 
 
 async def test_without_a_ttl_the_settings_decide(caches: Caches) -> None:
@@ -172,6 +172,22 @@ async def test_what_was_invalidated_never_stands_in(cache: CacheService) -> None
         await call(cache, source)
 
 
+async def test_what_is_invalidated_during_a_load_never_stands_in(cache: CacheService) -> None:
+    """An old value that is invalidated while its load is failing is not given any more."""
+    source = Source(1)
+    await call(cache, source, ttl=0.05)
+    await asyncio.sleep(0.1)
+    source.gate.clear()
+    source.started.clear()
+    source.error = Unavailable("the database is away")
+    late = asyncio.create_task(call(cache, source, ttl=0.05))
+    await source.started.wait()
+    await cache.invalidate("t")
+    source.gate.set()
+    with pytest.raises(Unavailable):
+        await late
+
+
 async def test_an_old_value_stands_in_only_so_long(caches: Caches) -> None:
     """Past ttl and stale seconds a failing load fails."""
     cache, source = caches.make(stale=0.05), Source(1)
@@ -252,7 +268,7 @@ async def test_one_caller_renews_early_and_nobody_waits(caches: Caches) -> None:
     while not source.started.is_set():
         renewing = asyncio.create_task(call(cache, source, ttl=5))
         await asyncio.sleep(0.005)
-    assert [await asyncio.wait_for(call(cache, source, ttl=5), 0.2) for _ in range(20)] == [1] * 20
+    assert [await asyncio.wait_for(call(cache, source, ttl=5), 2) for _ in range(20)] == [1] * 20
     source.gate.set()
     assert await renewing == 2
     assert (source.loads, cache.stats().early) == (2, 1)
@@ -342,11 +358,13 @@ async def test_a_slow_load_is_not_begun_by_everybody(caches: Caches) -> None:
     """A load of many patiences is helped once a patience, not once a caller, and then kept."""
     cache, source = caches.make(patience=0.1), Source(7)
     source.gate.clear()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     callers = [asyncio.create_task(call(cache, source)) for _ in range(50)]
     await asyncio.sleep(0.35)
     source.gate.set()
     assert await asyncio.gather(*callers) == [7] * 50
-    assert 2 <= source.loads <= 4
+    assert 2 <= source.loads <= 1 + (loop.time() - began) / 0.1
     loads = source.loads
     assert await call(cache, source) == 7
     assert source.loads == loads
