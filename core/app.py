@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from core.http.root import root_app
 from core.lifecycle import Lifecycle
 from core.logs import configure_logging
 from core.process import Resources
+from core.reload import Hangup, reload
 from core.settings import Settings, load_settings
 
 log = structlog.get_logger("tessera.app")
@@ -45,6 +47,7 @@ class Tessera:
         self.resources: Resources | None = None
         self.lifecycle: Lifecycle | None = None
         self._edge: ASGIApp | None = None
+        self._hangup: Hangup | None = None
 
     @property
     def generation(self) -> Generation:
@@ -95,9 +98,14 @@ class Tessera:
             await self.stop()
             raise
         self._edge = self._build_edge(settings, self.lifecycle)
+        if self._given is None:
+            self._hangup = Hangup(partial(reload, self.lifecycle))
+            self._hangup.install()
 
     async def stop(self) -> None:
         """End the generations, then give the process's connections back."""
+        if self._hangup is not None:
+            self._hangup.remove()
         lifecycle, resources = self.lifecycle, self.resources
         self._edge = self.lifecycle = self.resources = None
         if lifecycle is not None:
