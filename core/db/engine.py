@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import aiosqlite
 import asyncpg
 from sqlalchemy import Connection, NullPool, event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.db.pool import FairPool
@@ -188,7 +191,22 @@ def _sqlite_engine(url: URL, *, foreign_keys: bool = True, **options: Any) -> As
             cursor.execute(pragma)
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def abandon(connection: Any, *_: Any) -> None:
+        with suppress(MissingGreenlet):  # found by the garbage collector: nobody can wait
+            connection.run_async(_abandon)
+
     return engine
+
+
+async def _abandon(driver: aiosqlite.Connection) -> None:
+    """Stop the statement of somebody who was cancelled, and its transaction.
+
+    It would go on in its thread and keep all other writers out; so would the transaction, even
+    after its connection is closed, for as long as anything refers to the statement.
+    """
+    await driver.interrupt()
+    await driver.rollback()
 
 
 def _pragmas(foreign_keys: bool) -> list[str]:

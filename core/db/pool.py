@@ -18,9 +18,9 @@ class FairPool(Pool):
     """At most `pool_size` connections, no overflow; the one that has waited longest is next.
 
     SQLAlchemy's own pool lets whoever comes just then take a connection that was given back for
-    somebody who waits, and makes connections beyond its size only to close them again: the slowest
-    of a hundred requests waited for 70 ms and more, here for less than 20 (16 callers, 10
-    connections). A connection is handed on directly instead.
+    somebody who waits, so that some wait for ever: with 16 callers on 10 connections the slowest of
+    a thousand reads took 990 ms, here 44 ms, at 1.6 times the rate. A connection is handed on
+    directly instead. Nor are there connections beyond the size, made only to be closed again.
 
     Raises Unavailable when none is free within `timeout` seconds.
     """

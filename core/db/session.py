@@ -26,6 +26,7 @@ from core.db.trouble import refuse_lost_transaction
 SCOPE_DATABASE: Final = "tessera.database"
 """Where the ASGI entry puts the process's `Database` in a request's scope."""
 
+READ_ONLY = "this session only reads, a change would be lost: take WriteSession"
 AfterCommit = Callable[[], Awaitable[None]]
 log = logging.getLogger("tessera.database")
 
@@ -71,9 +72,7 @@ class ReadOnlySyncSession(SyncSession):
     def flush(self, objects: Any = None) -> None:
         """Raise RuntimeError when there is something to write."""
         if self.new or self.deleted or self.dirty:
-            raise RuntimeError(
-                "this session only reads, the change would be lost: take WriteSession"
-            )
+            raise RuntimeError(READ_ONLY)
 
 
 class ReadableSession(Session):
@@ -93,6 +92,8 @@ class ReadableSession(Session):
     if not TYPE_CHECKING:  # the types are those of AsyncSession
 
         async def exec(self, statement: Executable, *, params: Any = None, **options: Any) -> Any:
+            if statement.is_dml:
+                raise RuntimeError(READ_ONLY)
             if options or not _selects_columns(statement):
                 return await self._briefly(super().exec(statement, params=params, **options))
             result = await greenlet_spawn(self._fetch, statement, params)
@@ -121,11 +122,11 @@ class ReadableSession(Session):
 
     def add(self, instance: object, *, _warn: bool = True) -> NoReturn:
         """Refused."""
-        raise RuntimeError("this session only reads: take WriteSession")
+        raise RuntimeError(READ_ONLY)
 
     async def delete(self, instance: object) -> NoReturn:
         """Refused."""
-        raise RuntimeError("this session only reads: take WriteSession")
+        raise RuntimeError(READ_ONLY)
 
     async def __aexit__(self, type_: Any, value: Any, traceback: Any) -> None:
         """Refuse what was changed and never written, then close."""

@@ -1,0 +1,172 @@
+"""A database that goes away: 503 while it is gone, no 500 ever, and good again at once."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+from time import monotonic
+
+import pytest
+from sqlmodel import select
+
+from core.db.engine import Database
+from core.errors import Unavailable
+from tests.support.notes import Note, database_at, make_tables, write_note
+
+pytestmark = pytest.mark.postgres
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+class PrivateServer:
+    """A PostgreSQL of this test's own, which it may stop and start as it likes."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.data = folder / "data"
+        self.port = port
+        self.url = f"postgresql+asyncpg://tessera@127.0.0.1:{port}/postgres"
+        self._options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        self._run("initdb", "-D", str(self.data), "-U", "tessera", "-A", "trust", "-N")
+
+    def start(self) -> None:
+        self._control("start", "-o", self._options, "-l", str(self.data / "log"))
+
+    def stop(self, mode: str = "fast") -> None:
+        self._control("stop", "-m", mode)
+
+    def _control(self, action: str, *options: str) -> None:
+        self._run("pg_ctl", action, "-D", str(self.data), "-w", *options)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(PROGRAMS[-1] / program), *arguments],
+            user=_owner(),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def _owner() -> str | int:
+    """initdb refuses root: then the server belongs to the user postgres."""
+    return "postgres" if os.getuid() == 0 else os.getuid()
+
+
+@pytest.fixture
+def server() -> Iterator[PrivateServer]:
+    """A running private server; skips where the programs are not installed."""
+    if not PROGRAMS:
+        if "postgres" in os.environ.get("TESSERA_TEST_REQUIRE", ""):
+            pytest.fail("PostgreSQL is required, and its programs are not in /usr/lib/postgresql")
+        pytest.skip("the programs of PostgreSQL are not in /usr/lib/postgresql")
+    folder = Path(mkdtemp(prefix="tessera-outage-", dir="/tmp"))
+    if os.getuid() == 0:
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = PrivateServer(folder, port)
+    server.start()
+    try:
+        yield server
+    finally:
+        subprocess.run(
+            [PROGRAMS[-1] / "pg_ctl", "stop", "-D", server.data, "-m", "immediate"],
+            user=_owner(),
+            check=False,
+            capture_output=True,
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def database(server: PrivateServer) -> AsyncIterator[Database]:
+    """A database on the private server, with the table of notes."""
+    database = database_at(server.url, pool_size=5)
+    await make_tables(database)
+    yield database
+    await database.close()
+
+
+class Load:
+    """Callers who read and write without pause and count what they are told."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.told: Counter[str] = Counter()
+        self.good_at = 0.0
+        self.stopped = False
+        self._number = 0
+
+    async def run(self, callers: int) -> None:
+        await asyncio.gather(*(self._caller(i % 2 == 0) for i in range(callers)))
+
+    async def _caller(self, writing: bool) -> None:
+        while not self.stopped:
+            try:
+                await (self._write() if writing else self._read())
+                self.told["good"] += 1
+                self.good_at = monotonic()
+            except Unavailable as problem:
+                self.told["503" if "Retry-After" in problem.headers else "bare 503"] += 1
+                await asyncio.sleep(0.01)
+            except Exception as error:
+                self.told[repr(error)[:300]] += 1
+
+    async def _write(self) -> None:
+        self._number += 1
+        await write_note(self.database, str(self._number))
+
+    async def _read(self) -> None:
+        async with self.database.read() as session:
+            (await session.exec(select(Note.id, Note.text).limit(5))).all()
+            await session.get(Note, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+async def test_ten_restarts_under_load(server: PrivateServer, database: Database) -> None:
+    """Ten restarts, each harder than a client likes: only 503, and good again within 5 seconds."""
+    load = Load(database)
+    running = asyncio.create_task(load.run(8))
+    for i in range(10):
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(server.stop, "immediate" if i % 2 else "fast")
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(server.start)
+        up = monotonic()
+        while load.good_at < up and monotonic() < up + 5:
+            await asyncio.sleep(0.01)
+        assert load.good_at >= up, f"not good again 5 s after restart {i}: {load.told}"
+    load.stopped = True
+    await running
+    assert set(load.told) == {"good", "503"}
+
+
+async def test_idle_connections_of_a_restarted_server(
+    server: PrivateServer, database: Database
+) -> None:
+    """Connections that a restart cut while nobody used them cost no request an error."""
+    await asyncio.gather(*(write_note(database, str(i)) for i in range(5)))
+    await asyncio.to_thread(server.stop)
+    await asyncio.to_thread(server.start)
+    await asyncio.gather(*(write_note(database, f"again {i}") for i in range(5)))
+
+
+async def test_nobody_listens(server: PrivateServer, database: Database) -> None:
+    """A refused connection is Unavailable at once, for reads, writes and ping."""
+    await asyncio.to_thread(server.stop)
+    started = monotonic()
+    for attempt in (
+        database.ping(),
+        database.read().exec(select(Note.id)),
+        write_note(database, "x"),
+    ):
+        with pytest.raises(Unavailable):
+            await attempt
+    assert monotonic() - started < 2
