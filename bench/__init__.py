@@ -1,0 +1,1 @@
+"""Measurements against what one would write by hand: `make bench`."""

@@ -1,0 +1,1 @@
+"""What is measured against: applications as a person would write them, each under uvicorn."""
