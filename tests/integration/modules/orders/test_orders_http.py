@@ -221,6 +221,23 @@ def test_ids_in_the_path(shop: Shop, version: str, wrong: Any) -> None:
     problem(shop.call("PATCH", path, shop.moderator, {"status": "paid"}), 422)
 
 
+def test_a_long_order(shop: Shop) -> None:
+    """A hundred lines are one order, in the order in which they were sent."""
+    products = [shop.product() for _ in range(100)][::-1]
+    order = shop.placed(shop.ann, *((product, 2) for product in products))
+    assert [line["product_id"] for line in order["lines"]] == [it["id"] for it in products]
+    assert shop.call("GET", f"/v2/orders/{order['id']}", shop.ann).json() == order
+    assert {shop.stock(it) for it in products} == {8}
+
+
+@pytest.mark.parametrize("slug", ["out-of-stock", "illegal-step", "unknown-customer", "sku-taken"])
+def test_problems_are_explained(shop: Shop, slug: str) -> None:
+    """The type of each problem leads to a page that explains it."""
+    page = shop.call("GET", f"/problems/{slug}")
+    assert page.status_code == 200
+    assert slug in page.text
+
+
 def test_the_orders_of_one_who_left(shop: Shop) -> None:
     """A deleted user's orders stay, with the user's id."""
     leaver = shop.people.somebody()
