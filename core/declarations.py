@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from core.settings import ModuleSection
 
 Claims = dict[tuple[str, Any], str]
+_CLASHES = {"table": "T002", "permission": "T003", "service": "T010"}
 
 
 class NoSettings(BaseModel):
@@ -62,6 +63,7 @@ def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declaration
             raise ModuleFailure(
                 f"the {kind} {shown!r} is already claimed by {claims[claim]!r}",
                 remedy="rename it, or disable one of the two modules",
+                code=_CLASHES[kind],
             )
     claims.update(mine)
     return declared

@@ -46,13 +46,15 @@ class Refused(TesseraError):
 class ModuleFailure(TesseraError):
     """A module cannot be part of this generation.
 
-    `reason` says what is wrong and `remedy` what a person can do about it.
+    `reason` says what is wrong and `remedy` what a person can do about it; `code` is the one under
+    which `check` tells of it.
     """
 
-    def __init__(self, reason: str, *, remedy: str = "") -> None:
+    def __init__(self, reason: str, *, remedy: str = "", code: str = "T001") -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
+        self.code = code
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.remedy})" if self.remedy else self.reason

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from sqlmodel import SQLModel
 
+    from core.checks.context import CheckContext
+    from core.checks.finding import Finding
     from core.context import Context
     from core.identity import Authenticator, Permission
     from core.manifest import Manifest
@@ -88,6 +90,11 @@ def hookspecs() -> ModuleType:  # type: ignore[empty-body]
     """The Python module that holds the module's own extension points."""
 
 
+@hookspec
+def checks() -> Sequence[Callable[[CheckContext], Iterable[Finding]]]:  # type: ignore[empty-body]
+    """The module's own checks for ``tessera check``; codes are its id in capitals and 3 digits."""
+
+
 HOOKS: Iterable[str] = (
     "manifest",
     "settings",
@@ -101,5 +108,6 @@ HOOKS: Iterable[str] = (
     "readiness",
     "commands",
     "hookspecs",
+    "checks",
 )
 """The names above, in the order in which a generation asks for them."""

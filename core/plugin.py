@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core.caching import NO_CACHE, Cache, cache_key, cached
+from core.checks.context import CheckContext
+from core.checks.finding import Finding
 from core.context import Context
 from core.db.session import (
     ReadableSession,
@@ -60,6 +62,7 @@ __all__ = [
     "BadRequest",
     "BigId",
     "Cache",
+    "CheckContext",
     "Conflict",
     "Context",
     "Currency",
@@ -67,6 +70,7 @@ __all__ = [
     "Cursor",
     "CursorPage",
     "Extension",
+    "Finding",
     "Forbidden",
     "Id",
     "InternalError",

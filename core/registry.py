@@ -39,6 +39,7 @@ class Module:
     state: State = "disabled"
     reason: str = ""
     remedy: str = ""
+    code: str = ""
     required: bool = False
     manifest: Manifest | None = None
     hooks: Hooks | None = None
@@ -55,6 +56,7 @@ class Module:
         self.state = "failed"
         self.reason = failure.reason
         self.remedy = failure.remedy
+        self.code = failure.code
         self.cause = failure.__cause__
         self.declared = Declarations()
 

@@ -23,6 +23,7 @@ from core.settings_guards import SECRET_KEY_FILE, kept_secret_key, production_fa
 from core.settings_models import (
     ApiSettings,
     AppSettings,
+    CheckSettings,
     CorsSettings,
     DatabaseSettings,
     KafkaSettings,
@@ -48,6 +49,7 @@ from core.settings_sources import (
 __all__ = [
     "ApiSettings",
     "AppSettings",
+    "CheckSettings",
     "CorsSettings",
     "DatabaseSettings",
     "ModuleSection",
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = Field(default_factory=RedisSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     cors: CorsSettings = Field(default_factory=CorsSettings)
+    check: CheckSettings = Field(default_factory=CheckSettings)
     modules: Mapping[str, ModuleSection] = Field(
         default_factory=dict, description="a table a module: enabled, required and its own keys"
     )

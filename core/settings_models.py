@@ -25,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from core.checks.codes import parse_silence
+
 VERSIONS = ("v1", "v2")
 """The versions of the API that this Tessera speaks, the oldest first."""
 
@@ -62,6 +64,9 @@ class AppSettings(Section):
         description="signs tokens; 32 characters or more; development makes one in var/secret_key",
     )
     debug: bool = Field(False, description="more talk in the log; refused in production")
+    preflight: bool | None = Field(
+        None, description="try changed modules in a child process first; unset: but in tests"
+    )
     secrets_dir: str = Field(
         "/run/secrets",
         description="folder with one file a setting, named like its variable; empty: none",
@@ -244,6 +249,21 @@ class CorsSettings(Section):
                 raise ValueError(
                     f'"{value}" is not an origin: scheme://host[:port], nothing after it'
                 )
+        return values
+
+
+class CheckSettings(Section):
+    """``[check]``: what `tessera check` is not to tell."""
+
+    silence: tuple[str, ...] = Field(
+        (), description="codes such as T203, T203:orders or T203:orders:GET /v1/orders*"
+    )
+
+    @field_validator("silence")
+    @classmethod
+    def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            parse_silence(value)
         return values
 
 

@@ -25,6 +25,7 @@ VERBS = {
     "serve": "core.cli.serve:serve",
     "db": "core.cli.db:app",
     "modules": "core.cli.modules:app",
+    "check": "core.cli.check:check",
     "config": "core.cli.config:app",
     "openapi": "core.cli.openapi:app",
 }

@@ -102,6 +102,7 @@ class VersionApp(FastAPI):
                 f"the prefix '/{segment}' in {self.version_name} "
                 f"belongs to {owner.module!r} already",
                 remedy="choose another prefix, or disable one of the two modules",
+                code="T004",
             )
         if segment in RESERVED:
             raise ModuleFailure(

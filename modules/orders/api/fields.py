@@ -38,9 +38,9 @@ class OrderCreate(Schema):
 
 
 class OrderPatch(Schema):
-    """The state to take the order to."""
+    """The state to take the order to; without one there is nothing to change."""
 
-    status: Status
+    status: Annotated[Status, Field(json_schema_extra={"x-required": "meant"})]
 
 
 def whose(principal: Principal) -> int | None:

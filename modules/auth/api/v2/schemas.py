@@ -45,10 +45,14 @@ class RefreshToken(Schema):
     refresh_token: Annotated[Text, StringConstraints(min_length=1, max_length=512)]
 
 
+GivenOut = Annotated[str, Field(json_schema_extra={"x-secret": "meant"})]
+"""A secret that the caller has asked for; without this word `tessera check` would object."""
+
+
 class Tokens(Schema):
     """What a sign-in gives; `expires_in` is the access token's life in seconds (RFC 6749, 5.1)."""
 
-    access_token: str
-    refresh_token: str
+    access_token: GivenOut
+    refresh_token: GivenOut
     token_type: str
     expires_in: int

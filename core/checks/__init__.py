@@ -1,0 +1,1 @@
+"""``check``: what the framework lets you get wrong in silence. One file for each family."""

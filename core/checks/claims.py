@@ -1,0 +1,47 @@
+"""Modules that failed, and what two of them claim, or one of them twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from core.checks.codes import CODES
+from core.checks.context import CheckContext
+from core.checks.finding import Finding, found
+from core.registry import Module, Registry
+
+
+def check_failures(registry: Registry) -> Iterator[Finding]:
+    """T001, and T002, T003, T004, T010 for a module that failed for what it claims."""
+    for module in registry.failed:
+        yield found(
+            module.code if module.code in CODES else "T001",
+            module=module.id,
+            place=_entry(module),
+            reason=module.reason,
+            remedy=module.remedy or f"mend or disable {module.id}",
+        )
+
+
+def _entry(module: Module) -> str:
+    implementation = module.hooks.implementation if module.hooks else None
+    return getattr(implementation, "__name__", "") or f"[modules.{module.id}]"
+
+
+def check_claims(context: CheckContext) -> Iterator[Finding]:
+    """T002 and T003 within one module."""
+    for name in _twice(str(table.__tablename__) for table in context.tables):
+        yield context.found(
+            "T002", name, f"two of its classes are the table {name!r}", "give one another name"
+        )
+    for name in _twice(permission.name for permission in context.permissions):
+        yield context.found(
+            "T003",
+            name,
+            f"it declares the permission {name!r} twice, and only the last counts",
+            "declare it once, with all its roles",
+        )
+
+
+def _twice(names: Iterator[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]

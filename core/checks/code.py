@@ -1,0 +1,197 @@
+"""The functions of a package and whom they call, found in its source."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from core.checks import names
+from core.checks.names import Function, Names
+from core.checks.sources import Source
+
+_HARMLESS = {"staticmethod", "classmethod", "override", "hookimpl", "contextmanager", "overload"}
+_ROUTES = {"get", "post", "put", "patch", "delete", "head", "options", "api_route", "websocket"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call in a function: whom, as a dotted path; empty when that cannot be told."""
+
+    node: ast.Call
+    target: str
+
+    @property
+    def method(self) -> str:
+        """The last word of what is called: ``hash`` of ``self._passwords.hash(…)``."""
+        function = self.node.func
+        return function.attr if isinstance(function, ast.Attribute) else self.target
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A function or method, wherever it is defined, with what its names stand for."""
+
+    name: str
+    node: Function
+    source: Source
+    known: Names
+    kinds: dict[str, Names] = field(repr=False)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is written ``async def``."""
+        return isinstance(self.node, ast.AsyncFunctionDef)
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether calling it runs nothing yet and gives something to iterate."""
+        return any(isinstance(n, ast.Yield | ast.YieldFrom) for n in self.nodes())
+
+    def nodes(self) -> Iterator[ast.AST]:
+        """What runs when it is called, without nested functions."""
+        return names.body_nodes(self.node.body)
+
+    def resolve(self, node: ast.AST) -> str:
+        """What an expression in it stands for."""
+        return names.resolve(node, self.known, self.kinds)
+
+    @cached_property
+    def calls(self) -> Sequence[Call]:
+        """All calls that it makes itself."""
+        return [Call(n, self.resolve(n.func)) for n in self.nodes() if isinstance(n, ast.Call)]
+
+    @cached_property
+    def awaited(self) -> frozenset[ast.expr]:
+        """The expressions that it awaits."""
+        return frozenset(node.value for node in self.nodes() if isinstance(node, ast.Await))
+
+    @property
+    def is_itself(self) -> bool:
+        """Whether its name stands for what is written: no decorator made something else of it."""
+        return all(_last_word(decorator) in _HARMLESS | _ROUTES for decorator in self.decorators)
+
+    @property
+    def decorators(self) -> list[ast.expr]:
+        """What it is decorated with."""
+        return self.node.decorator_list
+
+
+def _last_word(node: ast.AST) -> str:
+    if isinstance(node, ast.Call):
+        return _last_word(node.func)
+    word: str = getattr(node, "attr", "") or getattr(node, "id", "")
+    return word
+
+
+class Code:
+    """Every function of a package by its dotted path; ``<locals>`` as Python writes it."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = sources
+        self.units: dict[str, Unit] = {}
+        self.classes: dict[str, tuple[Source, ast.ClassDef]] = {}
+        self._kinds: dict[str, Names] = {}
+        for source in sources:
+            self._index(source)
+
+    @cached_property
+    def mentioned(self) -> frozenset[str]:
+        """Every name and attribute that is used somewhere."""
+        return frozenset(
+            node.attr if isinstance(node, ast.Attribute) else node.id
+            for source in self.sources
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.Attribute | ast.Name)
+        )
+
+    def unit(self, target: str) -> Unit | None:
+        """The function of this package that a call reaches, through re-exports and base classes."""
+        if target in self.units:
+            return self.units[target]
+        plain = self.units.get(target.replace("().", "."))
+        if plain is not None:
+            return plain
+        real = inspect.unwrap(found) if callable(found := names.runtime(target)) else None
+        if not inspect.isfunction(real):
+            return None
+        return self.units.get(f"{real.__module__}.{real.__qualname__}")
+
+    def gives_coroutine(self, target: str) -> bool:
+        """Whether calling `target` only makes a coroutine, which somebody must await."""
+        unit = self.unit(target)
+        if unit is not None and unit.is_itself:
+            return unit.is_async and not unit.is_generator
+        return inspect.iscoroutinefunction(names.runtime(target))
+
+    # --- the index ---
+
+    def _index(self, source: Source) -> None:
+        body = source.tree.body
+        known = names.bindings(body, source, prefix=source.name, outer={}, kinds=self._kinds)
+        self._visit(body, source, source.name, known, owner="")
+
+    def _visit(
+        self, body: list[ast.stmt], source: Source, prefix: str, known: Names, *, owner: str
+    ) -> None:
+        definitions = [n for n in names.body_nodes(body) if isinstance(n, Function | ast.ClassDef)]
+        for node in definitions:
+            if isinstance(node, ast.ClassDef):
+                self._class(node, source, f"{prefix}.{node.name}", known)
+        for node in definitions:
+            if isinstance(node, Function):
+                self._function(node, source, f"{prefix}.{node.name}", known, owner=owner)
+
+    def _class(self, node: ast.ClassDef, source: Source, name: str, known: Names) -> None:
+        self.classes[name] = (source, node)
+        self._kinds[name] = dict(_attributes(node, known))
+        self._visit(node.body, source, name, known, owner=name)
+
+    def _function(
+        self, node: Function, source: Source, name: str, known: Names, *, owner: str
+    ) -> None:
+        inner = {**known, **dict(_parameters(node, known, owner))}
+        local = f"{name}.<locals>"
+        inner |= names.bindings(node.body, source, prefix=local, outer=inner, kinds=self._kinds)
+        self.units[name] = Unit(name, node, source, inner, self._kinds)
+        self._visit(node.body, source, local, inner, owner="")
+
+
+def _parameters(node: Function, known: Names, owner: str) -> Iterator[tuple[str, str | None]]:
+    every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    for argument in (*every, node.args.vararg, node.args.kwarg):
+        if argument is not None:
+            yield argument.arg, names.instance_of(argument.annotation, known)
+    decorators = {_last_word(decorator) for decorator in node.decorator_list}
+    if owner and every and "staticmethod" not in decorators:
+        yield every[0].arg, owner if "classmethod" in decorators else f"{owner}()"
+
+
+def _attributes(node: ast.ClassDef, known: Names) -> Iterator[tuple[str, str | None]]:
+    """What the attributes of a class hold, as its body and its ``__init__`` say."""
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            yield item.target.id, names.instance_of(item.annotation, known)
+        elif isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            inside = {**known, **dict(_parameters(item, known, ""))}
+            for statement in names.body_nodes(item.body):
+                yield from _set_on_self(statement, inside)
+
+
+def _set_on_self(node: ast.AST, known: Names) -> Iterator[tuple[str, str | None]]:
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            if _is_on_self(target):
+                yield target.attr, names.resolve(node.value, known, {}) or None  # type: ignore[attr-defined] # narrowed by _is_on_self
+    elif isinstance(node, ast.AnnAssign) and _is_on_self(node.target):
+        yield node.target.attr, names.instance_of(node.annotation, known)  # type: ignore[union-attr] # likewise
+
+
+def _is_on_self(target: ast.AST) -> bool:
+    return (
+        isinstance(target, ast.Attribute)
+        and isinstance(target.value, ast.Name)
+        and target.value.id == "self"
+    )

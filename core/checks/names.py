@@ -1,0 +1,194 @@
+"""What a name in a source file stands for, as a dotted path: ``pause`` is ``time.sleep``.
+
+An instance of a class is written with brackets: a parameter ``orders: Orders`` is
+``modules.orders.contracts.Orders()``. Nothing is imported for it: what cannot be read from the
+source is looked up among the Python modules that are loaded already.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from core.checks.sources import Source, absolute
+
+Names = dict[str, str | None]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+UNKNOWN = None
+
+
+def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything in a body that runs with it: not what nested functions and classes hold."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, Function | ast.Lambda | ast.ClassDef):
+            yield from own_nodes(child)
+
+
+def body_nodes(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """The same for a list of statements."""
+    for statement in body:
+        yield statement
+        if not isinstance(statement, Function | ast.ClassDef):
+            yield from own_nodes(statement)
+
+
+def resolve(node: ast.AST, names: Mapping[str, str | None], kinds: Mapping[str, Names]) -> str:
+    """The dotted path of an expression; empty when it cannot be told.
+
+    `kinds` holds for each class what its attributes are.
+    """
+    if isinstance(node, ast.Name):
+        if node.id in names:
+            return names[node.id] or ""
+        return f"builtins.{node.id}" if hasattr(builtins, node.id) else ""
+    if isinstance(node, ast.Attribute):
+        base = resolve(node.value, names, kinds)
+        known = kinds.get(base[:-2], {}).get(node.attr) if base.endswith("()") else None
+        return known or (f"{base}.{node.attr}" if base else "")
+    if isinstance(node, ast.Call):
+        base = resolve(node.func, names, kinds)
+        return f"{base}()" if base else ""
+    return ""
+
+
+def instance_of(annotation: ast.AST | None, names: Mapping[str, str | None]) -> str | None:
+    """What a parameter with that annotation holds: an instance of the class that it names."""
+    if annotation is None:
+        return UNKNOWN
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        try:
+            return instance_of(ast.parse(annotation.value, mode="eval").body, names)
+        except SyntaxError:
+            return UNKNOWN
+    if isinstance(annotation, ast.BinOp):
+        return instance_of(annotation.left, names) or instance_of(annotation.right, names)
+    if isinstance(annotation, ast.Subscript):
+        outer = resolve(annotation.value, names, {}).rpartition(".")[2]
+        first = annotation.slice
+        if isinstance(first, ast.Tuple):
+            first = first.elts[0]
+        return instance_of(first, names) if outer in ("Annotated", "Optional") else UNKNOWN
+    dotted = resolve(annotation, names, {})
+    if not dotted:
+        return UNKNOWN
+    kind = class_behind(runtime(dotted))
+    if kind is None:
+        return f"{dotted}()" if runtime(dotted) is None else UNKNOWN
+    return f"{kind.__module__}.{kind.__qualname__}()"
+
+
+def class_behind(annotation: Any) -> type | None:
+    """The class of ``Annotated[C, …]``, ``C | None`` or ``C`` itself."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return class_behind(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return next((k for a in get_args(annotation) if (k := class_behind(a))), None)
+    if isinstance(annotation, type) and annotation is not type(None):
+        return annotation
+    return None
+
+
+def runtime(dotted: str) -> Any:
+    """What is loaded under a dotted path; None when nothing is, or it cannot be told safely."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        module = sys.modules.get(".".join(parts[:count]))
+        if module is not None:
+            return _walk(module, parts[count:])
+    return None
+
+
+def _walk(value: Any, parts: list[str]) -> Any:
+    for part in parts:
+        name, called = part.removesuffix("()"), part.endswith("()")
+        try:
+            value = vars(value)[name] if inspect.ismodule(value) else _attribute(value, name)
+        except (KeyError, AttributeError, TypeError):
+            return None
+        if called and not isinstance(value, type):
+            return None
+    return value
+
+
+def _attribute(value: Any, name: str) -> Any:
+    found = inspect.getattr_static(value, name)
+    return found.__func__ if isinstance(found, staticmethod | classmethod) else found
+
+
+# --- what a body of statements binds ---
+
+
+def bindings(
+    body: list[ast.stmt],
+    source: Source,
+    *,
+    prefix: str,
+    outer: Mapping[str, str | None],
+    kinds: Mapping[str, Names],
+) -> Names:
+    """The names that imports, definitions and plain assignments in a body bind."""
+    found: Names = {}
+    nodes = list(body_nodes(body))
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.update(imported(node, source))
+        elif isinstance(node, Function | ast.ClassDef):
+            found[node.name] = f"{prefix}.{node.name}"
+    seen = {**outer, **found}
+    for node in nodes:
+        for name, value in _assigned(node, seen, kinds):
+            clash = name in found and found[name] != value
+            found[name] = seen[name] = UNKNOWN if clash else value
+    return found
+
+
+def imported(node: ast.Import | ast.ImportFrom, source: Source) -> Iterator[tuple[str, str]]:
+    """Each name that an import binds, and what it stands for."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            top = alias.name.partition(".")[0]
+            yield (alias.asname, alias.name) if alias.asname else (top, top)
+        return
+    base = absolute(node, source)
+    for alias in node.names:
+        if alias.name == "*":
+            module = sys.modules.get(base)
+            names = getattr(module, "__all__", [n for n in vars(module or node) if n[0] != "_"])
+            yield from ((name, f"{base}.{name}") for name in names)
+        else:
+            yield alias.asname or alias.name, f"{base}.{alias.name}"
+
+
+def _assigned(
+    node: ast.AST, names: Mapping[str, str | None], kinds: Mapping[str, Names]
+) -> Iterator[tuple[str, str | None]]:
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                yield target.id, resolve(node.value, names, kinds) or UNKNOWN
+            else:
+                yield from _unknown(target)
+    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        value = resolve(node.value, names, kinds) if node.value else ""
+        yield node.target.id, value or instance_of(node.annotation, names)
+    elif isinstance(node, ast.With | ast.AsyncWith):
+        for item in node.items:
+            if isinstance(item.optional_vars, ast.Name):
+                yield item.optional_vars.id, resolve(item.context_expr, names, kinds) or UNKNOWN
+    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+        yield from _unknown(node.target)
+    elif isinstance(node, ast.NamedExpr):
+        yield node.target.id, resolve(node.value, names, kinds) or UNKNOWN
+
+
+def _unknown(target: ast.AST) -> Iterator[tuple[str, str | None]]:
+    for node in ast.walk(target):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, UNKNOWN

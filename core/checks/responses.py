@@ -1,0 +1,124 @@
+"""Responses that show more than they should: a response model is a filter, a table is none."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import Response
+
+from core.checks.context import CheckContext, Route
+from core.checks.finding import Finding
+from core.checks.types import Field, classes_in, is_table, reachable
+
+MARK = "x-secret"
+"""``Field(json_schema_extra={"x-secret": "meant"})`` says that a secret is what is asked for."""
+
+_SECRET = re.compile(
+    r"(.*_)?(password|passwd|passphrase|passcode|secret|(secret|private|api|access|signing"
+    r"|encryption)_key|apikey|token|credentials?|otp|totp|salt|cvv|pin_code|recovery_codes?)"
+    r"(_(hash|hashed|digest|salt|encrypted|plain|ciphertext))?"
+)
+_NO_SECRET = re.compile(r".*(page|next|prev|previous|cursor|continuation|sync|csrf)_token")
+_UNSAID = inspect.Signature.empty
+
+
+def check_responses(context: CheckContext) -> Iterator[Finding]:
+    """T201, T202 and T203."""
+    told: set[Field] = set()
+    for route in context.routes:
+        if not route.methods or route.endpoint is None:
+            continue
+        answer = answer_of(route)
+        if answer is _UNSAID:
+            yield from _unsaid(context, route)
+            continue
+        for item in reachable(answer, without=_left_out(route, answer)):
+            if is_table(item):
+                yield _table(context, route, item)
+            elif isinstance(item, Field) and is_secret(item) and item not in told:
+                told.add(item)  # once is enough for a schema that many routes answer with
+                yield _secret(context, route, item)
+
+
+def answer_of(route: Route) -> Any:
+    """The type of what a route answers; `Signature.empty` when nothing says it.
+
+    A response model is what FastAPI filters by; with ``response_model=None`` there is no filter,
+    and what is returned goes out as it is.
+    """
+    item = getattr(route.entry.context, "stream_item_type", None)
+    model = route.entry.context.response_model
+    if item is not None or model is not None:
+        return item or model
+    endpoint = inspect.unwrap(route.endpoint) if route.endpoint else None
+    try:
+        return typing.get_type_hints(endpoint, include_extras=True).get("return", _UNSAID)
+    except (NameError, TypeError, AttributeError):
+        return None
+
+
+def _unsaid(context: CheckContext, route: Route) -> Iterator[Finding]:
+    status = route.entry.context.status_code
+    if status is not None and status in (204, 205, 304):
+        return
+    yield context.found(
+        "T203",
+        context.place_of(route),
+        "it has neither a response model nor a return annotation: whatever it returns goes out",
+        "annotate what it returns, or give response_model=",
+    )
+
+
+def _left_out(route: Route, answer: Any) -> frozenset[str]:
+    """Fields that ``response_model_include`` and ``response_model_exclude`` keep back."""
+    context = route.entry.context
+    names = {item.name for item in reachable(answer) if isinstance(item, Field)}
+    kept = set(context.response_model_include or names)
+    return frozenset(names - kept | set(context.response_model_exclude or ()))
+
+
+def _table(context: CheckContext, route: Route, table: Any) -> Finding:
+    return context.found(
+        "T201",
+        context.place_of(route),
+        f"its response carries the table model {table.__name__}: every column goes out, those of "
+        "tomorrow too",
+        "answer with a schema that names the fields, or return a DTO",
+    )
+
+
+def _secret(context: CheckContext, route: Route, field: Field) -> Finding:
+    return context.found(
+        "T202",
+        context.place_of(route),
+        f"its response has the field {field}, which is named like a secret",
+        f'leave it out; if it is meant, say Field(json_schema_extra={{"{MARK}": "meant"}})',
+    )
+
+
+def is_secret(field: Field) -> bool:
+    """Whether a field is text, is named like a secret, and does not say that it is meant."""
+    names = {_snake(field.name), _snake(field.shown)}
+    sounds = any(_SECRET.fullmatch(name) and not _NO_SECRET.fullmatch(name) for name in names)
+    return sounds and _is_text(field.annotation) and not field.marked(MARK)
+
+
+def _is_text(annotation: Any) -> bool:
+    """``has_password: bool`` and ``token: Literal["x"]`` hold no secret; SecretStr shows none."""
+    if annotation is Any or any(it is Any for it in typing.get_args(annotation)):
+        return True
+    return any(issubclass(kind, str | bytes | UUID) for kind in classes_in(annotation))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+
+
+def is_response(annotation: Any) -> bool:
+    """Whether a route answers with a response that it makes itself."""
+    return any(issubclass(kind, Response) for kind in classes_in(annotation))
