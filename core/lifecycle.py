@@ -11,6 +11,7 @@ import asyncio
 
 import structlog
 
+from core import discovery, preflight
 from core.db import migrations
 from core.errors import ModuleFailure, Refused
 from core.generation import Generation, Overrides, StartFailure, compose
@@ -73,7 +74,7 @@ class Lifecycle:
 
     async def _make(self, settings: Settings) -> Generation:
         """A started generation of every module that can start."""
-        excluded: dict[str, ModuleFailure] = {}
+        excluded = await asyncio.to_thread(_inspect, settings)
         while True:
             generation = await asyncio.to_thread(self._build, settings, dict(excluded))
             try:
@@ -109,6 +110,18 @@ class Lifecycle:
         if waiting:
             listed = ", ".join(f"{s.module} ({len(s.pending)})" for s in waiting)
             raise Refused(f"migrations wait: {listed}; run `tessera db upgrade` first")
+
+
+def _inspect(settings: Settings) -> dict[str, ModuleFailure]:
+    """Modules that would end the process or never return; nobody is asked when that is off."""
+    wanted = settings.app.preflight
+    if wanted is None:
+        wanted = settings.app.environment != "test"
+    if not wanted:
+        return {}
+    found = discovery.find()
+    names = [n for n, s in settings.modules.items() if s.enabled and n in found]
+    return preflight.inspect([found[n] for n in names], versions=list(settings.api.versions))
 
 
 async def _retire(old: Generation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,19 @@ def garden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Garden:
 def sqlite_url(tmp_path: Path) -> str:
     """A fresh SQLite file."""
     return f"sqlite+aiosqlite:///{tmp_path / 'tessera.db'}"
+
+
+SERVERS = {
+    "PostgreSQL": "TESSERA_TEST_POSTGRES_URL",
+    "Redis": "TESSERA_TEST_REDIS_URL",
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one place which real servers the suite did without."""
+    missing = [name for name, variable in SERVERS.items() if not os.environ.get(variable)]
+    if missing:
+        terminalreporter.section("servers that were missing")
+        terminalreporter.line(
+            f"{', '.join(missing)}: what needs them was skipped; `make services` starts them"
+        )

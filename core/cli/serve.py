@@ -105,6 +105,7 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
 def uvicorn_options(settings: Settings, *, workers: int, reload: bool) -> dict[str, Any]:
     """What uvicorn is told. Our own access line and headers replace its own."""
     return {
+        "http": "core.http.protocol:HttpProtocol",
         "workers": workers,
         "reload": reload,
         "access_log": False,

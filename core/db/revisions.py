@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import MetaData
 
@@ -107,7 +108,7 @@ class ModuleMigrations:
         script = self.script()
         try:
             found = list(script.iterate_revisions("heads", current or "base"))
-        except CommandError as error:
+        except (CommandError, RevisionError) as error:
             raise ModuleFailure(
                 f"the database is at revision {current!r}, which this version does not have",
                 remedy="install the version that made it, or a newer one",

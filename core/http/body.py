@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import BadRequest, PayloadTooLarge, Problem
 from core.http.problems import problem_response
@@ -25,7 +25,7 @@ class BodyLimit:
     def guard(self, app: ASGIApp, name: bytes, value: bytes) -> ASGIApp:
         """`app` behind the limit, for a request with this Content-Length or Transfer-Encoding."""
         if name != b"content-length":
-            return RequestBodyLimitMiddleware(app, max_body_size=self.max_bytes)
+            return _draining(RequestBodyLimitMiddleware(app, max_body_size=self.max_bytes))
         if not value.isdigit():
             return _refusal(BadRequest("Content-Length is not a number."))
         if int(value) <= self.max_bytes:
@@ -38,6 +38,28 @@ def _refusal(problem: Problem) -> ASGIApp:
         if scope["type"] == "http":
             await _drain(receive)
         await problem_response(problem, scope)(scope, receive, send)
+
+    return answer
+
+
+def _draining(app: ASGIApp) -> ASGIApp:
+    """`app`, whose 413 waits until the caller has sent the rest."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        more = scope["type"] == "http"
+
+        async def receive_and_note() -> Message:
+            nonlocal more
+            message = await receive()
+            more = message.get("more_body", False)
+            return message
+
+        async def send_after_body(message: Message) -> None:
+            if more and message.get("status") == PayloadTooLarge.status:
+                await _drain(receive_and_note)
+            await send(message)
+
+        await app(scope, receive_and_note, send_after_body)
 
     return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from fastapi import Path
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -45,8 +47,18 @@ def _utc(moment: datetime) -> datetime:
         raise ValueError("this moment cannot be told in UTC") from None
 
 
+def _told_in_words(moment: object) -> object:
+    """Pydantic would take a number, also one in quotes, for seconds since 1970."""
+    if isinstance(moment, int | float) or (isinstance(moment, str) and _NUMBER.fullmatch(moment)):
+        raise ValueError("a moment is written as in RFC 3339: 1996-07-04T00:00:00Z")
+    return moment
+
+
+_NUMBER = re.compile(r"\s*[-+]?[0-9._]*\s*")
+
 UtcTime = Annotated[
     datetime,
+    BeforeValidator(_told_in_words),
     AfterValidator(_utc),
     PlainSerializer(
         lambda moment: moment.isoformat().replace("+00:00", "Z"),

@@ -15,6 +15,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
 from starlette.routing import Router
@@ -58,7 +59,6 @@ class VersionApp(FastAPI):
             exception_handlers=exception_handlers(),
             telemetry=None if telemetry_is_set_up() else TELEMETRY_OFF,
             redirect_slashes=False,
-            generate_unique_id_function=lambda route: f"{route.name}_{name}",
         )
         self.dependency_overrides = overrides
         self.own_routes = list(add_docs(self)) if docs_on(settings) else []
@@ -80,7 +80,9 @@ class VersionApp(FastAPI):
         before = len(self.router.routes)
         try:
             for router in routers:
-                self.include_router(router)
+                self.include_router(
+                    router, generate_unique_id_function=self._operation_ids(module_id)
+                )
                 table = wanted.setdefault(first_segment(router.prefix), RouteTable(module_id))
                 table.add(router, self.router.routes[-1])
         except BaseException:
@@ -88,6 +90,13 @@ class VersionApp(FastAPI):
             raise
         self.tables.update(wanted)
         return [entry for table in wanted.values() for entry in table.entries]
+
+    def _operation_ids(self, module_id: str) -> Callable[[APIRoute], str]:
+        """Names for client generators, such as ``orders_create_order_v2``.
+
+        With the module in them, so that two strangers may both call a function ``read``.
+        """
+        return lambda route: f"{module_id}_{route.name}_{self.version_name}"
 
     def remove_module(self, module_id: str) -> None:
         """Take back what `add_module` added, while the generation is still being built."""
