@@ -16,7 +16,8 @@ class Entry:
 
     Until `quiet_until` a hit asks nothing further; until `fresh_until` it is a hit unless the dice
     say that it is renewed early; until `expires` Redis may confirm it; until `stale_until` it may
-    stand in for a load that is Unavailable. `delta` is how long its load took.
+    stand in for a load that is Unavailable. `delta` is how long its load took; `mark` tells this
+    value of the key from its predecessors, in every process.
     """
 
     value: Any
@@ -24,6 +25,7 @@ class Entry:
     delta: float
     expires: float
     stale_until: float
+    mark: str = ""
     fresh_until: float = math.inf
     quiet_until: float = field(init=False)
     early: float = 0.0

@@ -32,9 +32,6 @@ R = TypeVar("R")
 HOLD = 1.0
 """Seconds for which a stand-in is given without trying the load again."""
 
-SAME_END = 0.05
-"""Two ends nearer than this, in seconds, are of one value: Redis tells them in milliseconds."""
-
 
 @dataclass(slots=True)
 class _Call:
@@ -185,8 +182,9 @@ class CacheService:
 
     async def _answer(self, call: _Call, flight: Flight) -> Any:
         adapter = self._adapter(call.as_type)  # also without Redis: a wrong type is told at once
+        asked = self._clock()
         found = await self._shared.read(call.key, adapter, call.tags) if self._shared else NOTHING
-        entry = self._entry_of(call, found)
+        entry = self._entry_of(call, found, asked)
         if entry is not None and self._is_good(entry, call):
             self._counts.redis_hits += 1
             return self._keep(call, flight, entry)
@@ -211,7 +209,10 @@ class CacheService:
             raise
         ended = self._clock()
         expires, stale = ended + call.ttl, self._settings.stale
-        return self._entry(call, value, delta=ended - began, expires=expires, stale=stale)
+        mark = f"{random.getrandbits(64):x}"
+        return self._entry(
+            call, value, delta=ended - began, expires=expires, stale=stale, mark=mark
+        )
 
     async def _share(
         self, call: _Call, entry: Entry, adapter: TypeAdapter[Any], found: Found
@@ -226,6 +227,7 @@ class CacheService:
             versions=found.versions,
             ttl=call.ttl,
             delta=entry.delta,
+            mark=entry.mark,
         )
 
     def _count_load(self, *, early: Entry | None) -> None:
@@ -234,19 +236,20 @@ class CacheService:
         if early is not None and self._clock() < early.expires:
             self._counts.early += 1
 
-    def _entry_of(self, call: _Call, found: Found) -> Entry | None:
+    def _entry_of(self, call: _Call, found: Found, asked: float) -> Entry | None:
         if not found.hit:
             return None
         return self._entry(
             call,
             found.value,
             delta=found.delta,
-            expires=self._clock() + found.life,
+            expires=asked + found.life,
             stale=found.stale,
+            mark=found.mark,
         )
 
     def _entry(
-        self, call: _Call, value: Any, *, delta: float, expires: float, stale: float
+        self, call: _Call, value: Any, *, delta: float, expires: float, stale: float, mark: str
     ) -> Entry:
         return Entry(
             value=value,
@@ -254,6 +257,7 @@ class CacheService:
             delta=delta,
             expires=expires,
             stale_until=expires + stale,
+            mark=mark,
             fresh_until=self._clock() + self._local_ttl,
             early=self._settings.early,
         )
@@ -264,7 +268,7 @@ class CacheService:
         if now >= entry.expires:
             return False
         if call.renew is not None:  # the dice have fallen; good only if another process renewed it
-            return entry.expires > call.renew.expires + SAME_END
+            return entry.mark != call.renew.mark
         return not entry.is_due(now, chance=random.random())  # noqa: S311
 
     def _keep(self, call: _Call, flight: Flight, entry: Entry) -> Any:

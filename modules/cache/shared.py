@@ -53,6 +53,7 @@ class Found(NamedTuple):
     """Seconds until the value's end; negative when it is only good to stand in."""
     stale: float = 0.0
     delta: float = 0.0
+    mark: str = ""
 
 
 NOTHING: Final = Found()
@@ -102,6 +103,7 @@ class SharedLevel:
         versions: Versions,
         ttl: float,
         delta: float,
+        mark: str,
     ) -> bool:
         """Keep a value that was loaded after `versions` were read.
 
@@ -111,6 +113,7 @@ class SharedLevel:
             "tags": {tag: version.decode() for tag, version in versions.items()},
             "stale": self._stale,
             "delta": delta,
+            "mark": mark,
         }
         try:
             body = adapter.dump_json(value, warnings="error")
@@ -191,8 +194,9 @@ class SharedLevel:
             header = json.loads(head)
             if header["tags"] != {tag: version.decode() for tag, version in versions.items()}:
                 return Found(versions)
-            stale, delta = float(header["stale"]), float(header["delta"])
-            return Found(versions, True, adapter.validate_json(body), left - stale, stale, delta)
+            stale, delta, mark = float(header["stale"]), float(header["delta"]), str(header["mark"])
+            value = adapter.validate_json(body)
+            return Found(versions, True, value, left - stale, stale, delta, mark)
         except (ValueError, LookupError, TypeError, AttributeError):
             # Written by another release, or by somebody else: as good as nothing.
             return Found(versions)

@@ -265,12 +265,13 @@ async def test_one_caller_renews_early_and_nobody_waits(caches: Caches) -> None:
     source.gate.clear()
     source.started.clear()
     source.value = 2
+    callers = []
     while not source.started.is_set():
-        renewing = asyncio.create_task(call(cache, source, ttl=5))
+        callers.append(asyncio.create_task(call(cache, source, ttl=5)))
         await asyncio.sleep(0.005)
     assert [await asyncio.wait_for(call(cache, source, ttl=5), 2) for _ in range(20)] == [1] * 20
     source.gate.set()
-    assert await renewing == 2
+    assert sorted(await asyncio.gather(*callers))[-2:] in ([2], [1, 2])
     assert (source.loads, cache.stats().early) == (2, 1)
 
 

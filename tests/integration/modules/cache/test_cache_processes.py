@@ -49,6 +49,21 @@ async def test_what_one_process_loads_the_other_finds(processes: Caches) -> None
     assert (two.stats().redis_hits, two.stats().redis) == (1, "up")
 
 
+async def test_what_another_process_renewed_is_not_loaded_again(processes: Caches) -> None:
+    """A process whose dice fall takes a newer value from Redis before it loads one itself."""
+    one, two = processes.make(early=100), processes.make()
+    slow, quick = Source(1), Source(2)
+    slow.gate.clear()
+    first = asyncio.create_task(call(one, slow, ttl=20))
+    await asyncio.sleep(0.5)
+    slow.gate.set()
+    await first
+    await two.invalidate("t")
+    await call(two, quick, ttl=20)
+    assert 2 in [await call(one, slow, ttl=20) for _ in range(100)]
+    assert (slow.loads, quick.loads, one.stats().redis_hits) == (1, 1, 1)
+
+
 async def test_an_invalidation_reaches_the_other_process(processes: Caches) -> None:
     """When local memory is off, another process sees an invalidation with its next call."""
     one, two = processes.make(local_ttl=AT_ONCE), processes.make(local_ttl=AT_ONCE)
