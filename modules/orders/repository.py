@@ -22,6 +22,8 @@ _o, _l = orders.c, order_lines.c
 COLUMNS = tuple(_o[name] for name in OrderDTO.__slots__ if name != "lines")
 LINE_COLUMNS = tuple(_l[name] for name in OrderLineDTO.__slots__)
 
+_ADD = insert(orders).returning(_o.id)
+_ADD_LINES = insert(order_lines)
 _LINES: Select[*tuple[Any, ...]] = (
     Select(_l.order_id, *LINE_COLUMNS)
     .where(_l.order_id.in_(bindparam("ids", expanding=True)))
@@ -96,8 +98,8 @@ async def move(
 async def add(session: WritableSession, order: OrderDTO) -> OrderDTO:
     """A new order with its lines; given back with its id."""
     row = {name: getattr(order, name) for name in OrderDTO.__slots__ if name not in ("id", "lines")}
-    statement = insert(orders).values(**row, created_at=order.placed_at, version=1)
-    order_id = (await session.exec(statement.returning(_o.id))).one()[0]
+    row |= {"created_at": order.placed_at, "version": 1}
+    order_id = (await session.exec(_ADD, params=row)).one()[0]
     await add_lines(session, [(order_id, order.lines)])
     return replace(order, id=order_id)
 
@@ -111,7 +113,7 @@ async def add_lines(
         for order_id, lines in lines_of
         for position, line in enumerate(lines, start=1)
     ]
-    await session.exec(insert(order_lines), params=rows)
+    await session.exec(_ADD_LINES, params=rows)
 
 
 async def known_refs(session: Session, refs: Collection[str]) -> set[str]:
