@@ -83,6 +83,12 @@ class Database:
         async with self.reader.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
+    def connections(self) -> dict[str, int]:
+        """How many connections are in use and idle, over all pools."""
+        pools = {id(e.pool): e.pool for e in (self.reader, self.writer)}.values()
+        counted = [pool.usage() for pool in pools if isinstance(pool, FairPool)]
+        return {"used": sum(u for u, _ in counted), "idle": sum(i for _, i in counted)}
+
     async def close(self) -> None:
         """Close every connection; those in use when they are given back."""
         await self.writer.dispose()

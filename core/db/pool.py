@@ -53,6 +53,10 @@ class FairPool(Pool):
             self._hand_on()
             raise
 
+    def usage(self) -> tuple[int, int]:
+        """How many connections are lent out, and how many lie idle."""
+        return self._size - self._free, len(self._idle)
+
     async def _wait_in_turn(self) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
