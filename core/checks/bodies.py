@@ -63,16 +63,17 @@ def check_defaults(context: CheckContext) -> Iterator[Finding]:
 
     ruff's B006 sees a list that is written in the signature; this sees one with a name too.
     """
-    told: set[Any] = set()
+    functions: set[Any] = set()
+    kinds: set[type] = set()
     for route in context.routes:
         for call in (route.endpoint, *route.entry.calls):
             kind = call if isinstance(call, type) else type(call)
             function = inspect.unwrap(call) if callable(call) else call
-            if function not in told and context.owns(function):
-                told.add(function)
+            if function not in functions and context.owns(function):
+                functions.add(function)
                 yield from _parameters(context, function)
-            if kind not in told and context.owns(kind):
-                told.add(kind)
+            if kind not in kinds and context.owns(kind):
+                kinds.add(kind)
                 yield from _attributes(context, kind)
 
 
@@ -108,8 +109,9 @@ def _attributes(context: CheckContext, kind: type) -> Iterator[Finding]:
 
 
 def _is_class_var(kind: type, name: str) -> bool:
-    annotation = inspect.get_annotations(kind).get(name, "")
-    return annotation is ClassVar or get_origin(annotation) is ClassVar or _names_it(annotation)
+    annotation: Any = inspect.get_annotations(kind).get(name, "")
+    bare: Any = ClassVar
+    return annotation is bare or get_origin(annotation) is bare or _names_it(annotation)
 
 
 def _names_it(annotation: Any) -> bool:

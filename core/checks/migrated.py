@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -13,24 +14,31 @@ from core.checks.finding import Finding, found
 from core.db import migrations
 from core.db.engine import Database
 from core.db.migrations import MigrationResult, ModuleMigrations
+from core.errors import ModuleFailure
 from core.settings import DatabaseSettings
 
 
 def check_migrations(modules: Sequence[ModuleMigrations]) -> Iterator[Finding]:
     """T401 and T402: every module's migrations are run from nothing, then held to its models."""
-    chosen = [module for module in modules if module.location or module.tables]
+    for module in modules:
+        if module.location is None:
+            yield from (_unmade(module, str(table.__tablename__)) for table in module.tables)
+    chosen = {module.module: _plain(module) for module in modules if module.location}
     if not chosen:
         return
     with tempfile.TemporaryDirectory(prefix="tessera-check-") as folder:
-        results, differences = asyncio.run(_migrate(Path(folder), chosen))
-    by_id = {module.module: module for module in chosen}
-    failed = {result.module for result in results if result.failure}
+        results, differences = asyncio.run(_migrate(Path(folder), list(chosen.values())))
     for result in results:
-        if result.failure:
-            yield _unmigrated(by_id[result.module], result)
-    for module, lines in differences.items():
-        if module not in failed:
-            yield from (_different(by_id[module], line) for line in lines)
+        if result.failure is not None:
+            differences.pop(result.module, None)
+            yield _unmigrated(chosen[result.module], result.failure)
+    for name, lines in differences.items():
+        yield from (_different(chosen[name], line) for line in lines)
+
+
+def _plain(module: ModuleMigrations) -> ModuleMigrations:
+    """Each table once: that one is declared twice is told elsewhere."""
+    return replace(module, tables=list({t.__tablename__: t for t in module.tables}.values()))
 
 
 async def _migrate(
@@ -47,22 +55,31 @@ async def _migrate(
         await database.close()
 
 
-def _unmigrated(module: ModuleMigrations, result: MigrationResult) -> Finding:
-    assert result.failure is not None
+def _unmade(module: ModuleMigrations, table: str) -> Finding:
+    return found(
+        "T401",
+        module=module.module,
+        place=table,
+        reason=f"nothing makes the table {table}: the module has no migrations() hook",
+        remedy='write a revision, and let migrations() say where: "package:folder"',
+    )
+
+
+def _unmigrated(module: ModuleMigrations, failure: ModuleFailure) -> Finding:
     return found(
         "T402",
         module=module.module,
         place=str(module.location),
-        reason=f"on an empty SQLite database {result.failure.reason}",
+        reason=f"on an empty SQLite database {failure.reason}",
         remedy="mend the revision; `db upgrade` tries it on your own database",
     )
 
 
 def _different(module: ModuleMigrations, line: str) -> Finding:
-    told = line.replace("the database", "what its migrations make")
-    if module.location is None:
-        remedy = 'write migrations, and let migrations() say where: "package:folder"'
-    else:
-        remedy = f"write one: db revision --module {module.module} --autogenerate -m …"
-    place = module.location or f"tables() of {module.module}"
-    return found("T401", module=module.module, place=place, reason=told, remedy=remedy)
+    return found(
+        "T401",
+        module=module.module,
+        place=str(module.location),
+        reason=line.replace("the database", "what its migrations make"),
+        remedy=f"write one: db revision --module {module.module} --autogenerate -m …",
+    )

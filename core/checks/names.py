@@ -133,7 +133,11 @@ def bindings(
     outer: Mapping[str, str | None],
     kinds: Mapping[str, Names],
 ) -> Names:
-    """The names that imports, definitions and plain assignments in a body bind."""
+    """The names that imports, definitions and plain assignments in a body bind.
+
+    `outer` are the names around it; there are none around a whole file, whose own names can be
+    looked up once it is loaded.
+    """
     found: Names = {}
     nodes = list(body_nodes(body))
     for node in nodes:
@@ -144,8 +148,9 @@ def bindings(
     seen = {**outer, **found}
     for node in nodes:
         for name, value in _assigned(node, seen, kinds):
-            clash = name in found and found[name] != value
-            found[name] = seen[name] = UNKNOWN if clash else value
+            told = value if value or outer else f"{prefix}.{name}"
+            clash = name in found and found[name] != told
+            found[name] = seen[name] = UNKNOWN if clash else told
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from core.plugin import Authenticator, Context, Manifest, hookimpl
+from core.plugin import Authenticator, CheckContext, Context, Finding, Manifest, hookimpl
 from modules.auth.authenticator import BearerAuthenticator
 from modules.auth.credentials import Credentials
 from modules.auth.passwords import Passwords
@@ -101,6 +101,13 @@ async def _threads(context: Context) -> AsyncIterator[None]:
         yield
     finally:
         passwords.close()
+
+
+@hookimpl
+def checks() -> Sequence[Callable[[CheckContext], Iterable[Finding]]]:
+    from modules.auth.checks import long_lived_tokens
+
+    return [long_lived_tokens]
 
 
 @hookimpl
