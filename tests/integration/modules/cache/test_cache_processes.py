@@ -300,6 +300,23 @@ async def test_who_owes_reads_nothing_old(own_redis: RedisServer) -> None:
     await caches.close()
 
 
+async def test_a_redis_that_only_reads_brings_nothing_old_back(own_redis: RedisServer) -> None:
+    """While Redis refuses to forget (a replica after a failover), who owes does not read there."""
+    caches = Caches(own_redis.url)
+    one, two = caches.make(local_ttl=AT_ONCE), caches.make(local_ttl=AT_ONCE)
+    source, port = Source(1), caches.port_of(one)
+    await call(one, source)
+    await port.call(lambda client: client.replicaof("127.0.0.1", 1))
+    source.value = 2
+    await one.invalidate("t")
+    assert one.stats().owed == 1
+    assert await call(one, source) == 2
+    await port.call(lambda client: client.replicaof("NO", "ONE"))
+    await paid(one)
+    assert await call(two, source) == 2
+    await caches.close()
+
+
 async def test_debts_are_bounded(own_redis: RedisServer) -> None:
     """A long outage with many changes ends in one debt: everything is forgotten."""
     caches = Caches(own_redis.url, limit=LIMIT)
