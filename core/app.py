@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from core.errors import TesseraError
 from core.generation import Generation
 from core.http.edge import Edge
+from core.http.metrics import Metrics
 from core.http.root import root_app
 from core.lifecycle import Lifecycle
 from core.logs import configure_logging
@@ -114,9 +115,14 @@ class Tessera:
             await resources.close()
 
     def _build_edge(self, settings: Settings, lifecycle: Lifecycle) -> ASGIApp:
+        def current() -> Generation:
+            return lifecycle.current
+
+        metrics = Metrics(current) if metrics_on(settings) else None
         edge: ASGIApp = Edge(
-            current=lambda: lifecycle.current,
-            root=root_app(lambda: lifecycle.current),
+            current=current,
+            root=root_app(current, metrics),
+            metrics=metrics,
             access=settings.server.access_log,
             hsts=settings.app.environment == "production",
             max_body_bytes=settings.server.max_body_bytes,
@@ -131,6 +137,13 @@ class Tessera:
                 expose_headers=EXPOSED,
             )
         return edge
+
+
+def metrics_on(settings: Settings) -> bool:
+    """Whether ``/metrics`` is served: as told, else everywhere but in production."""
+    if settings.server.metrics is not None:
+        return settings.server.metrics
+    return settings.app.environment != "production"
 
 
 def create_app(settings: Settings | None = None, *, migrate: bool | None = None) -> Tessera:

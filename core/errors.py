@@ -60,6 +60,10 @@ class ModuleFailure(TesseraError):
         return f"{self.reason} ({self.remedy})" if self.remedy else self.reason
 
 
+RESERVED = frozenset({"type", "title", "status", "instance", "request_id"})
+"""Members of every problem document; an extension of such a name would hide one."""
+
+
 class Problem(TesseraError):
     """Something about the request, or about the service, prevented an answer."""
 
@@ -75,6 +79,8 @@ class Problem(TesseraError):
         **extensions: Any,
     ) -> None:
         """`detail` is for the caller's eyes; `extensions` become members of the document."""
+        if clash := RESERVED.intersection(extensions):
+            raise TypeError(f"a problem has members of these names already: {sorted(clash)}")
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.headers = dict(headers or {})

@@ -29,8 +29,8 @@ from core.errors import ModuleFailure
 
 log = structlog.get_logger("tessera.preflight")
 
-STEP_SECONDS = 8.0
-"""How long one step (an import, a hook) may take."""
+STEP_SECONDS = 5.0
+"""How long one step (an import, a hook) may work, or sleep."""
 KEPT = Path("var/preflight.json")
 
 
@@ -93,8 +93,7 @@ def _watch(
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment
     ) as child:
-        assert child.stdout is not None
-        passed, module, step, silent = _follow(child.stdout)
+        passed, module, step, silent = _follow(child)
         if silent:
             child.kill()
         code = child.wait()
@@ -107,27 +106,69 @@ def _watch(
     return passed, (module, ModuleFailure(reason, remedy=f"mend {module}, or disable it"))
 
 
-def _follow(pipe: IO[bytes]) -> tuple[set[str], str, str, bool]:
-    """Read the child's steps: (passed, module under way, its step, whether it fell silent)."""
+def _follow(child: subprocess.Popen[bytes]) -> tuple[set[str], str, str, bool]:
+    """Read the child's steps: (passed, module under way, its step, whether it hangs)."""
+    assert child.stdout is not None
+    pipe = child.stdout.fileno()
     passed: set[str] = set()
     module = step = ""
     rest = b""
+    patience = Patience(child.pid)
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:
-            # A child needs a while to import core before its first word, more on a busy machine.
-            if not selector.select(STEP_SECONDS if module else 60.0):
-                return passed, module, step, True
+            if not selector.select(Patience.TICK):
+                if patience.ends(started=bool(module)):
+                    return passed, module, step, True
+                continue
             # Read past Python's buffer: a line that lay in it would not wake the selector.
-            read = os.read(pipe.fileno(), 65536)
+            read = os.read(pipe, 65536)
             if not read:
                 return passed, module, step, False
             *lines, rest = (rest + read).split(b"\n")
             for line in lines:
+                patience = Patience(child.pid)
                 name, _, what = line.decode().partition("\t")
                 if what == "passed":
                     passed.add(name)
                 module, step = ("", "") if what == "passed" else (name, what)
+
+
+class Patience:
+    """Tells a step that hangs from one that is only starved on a busy machine.
+
+    A step hangs when it has used `STEP_SECONDS` of processor time, or slept as long, or after a
+    minute in any case. Where there is no ``/proc``, waiting counts as sleeping.
+    """
+
+    TICK = 0.25
+    LONGEST = 60.0
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._used_before = self._processor()[0]
+        self._last = self._used_before
+        self._slept = self._waited = 0.0
+
+    def ends(self, *, started: bool) -> bool:
+        """One more tick without a word. `started`: a module's step is under way, not core's."""
+        used, asleep = self._processor()
+        self._waited += self.TICK
+        self._slept += self.TICK if asleep and used == self._last else 0.0
+        self._last = used
+        if not started:
+            return self._waited >= self.LONGEST
+        used_up = used - self._used_before >= STEP_SECONDS
+        return used_up or self._slept >= STEP_SECONDS or self._waited >= self.LONGEST
+
+    def _processor(self) -> tuple[float, bool]:
+        """(seconds of processor time used so far, whether the process sleeps)."""
+        try:
+            fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0, True
+        ticks = int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK"), fields[0] != "R"
 
 
 def _ending(code: int) -> str:

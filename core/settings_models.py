@@ -95,6 +95,9 @@ class ServerSettings(Section):
     docs: bool | None = Field(
         None, description="serve docs and openapi.json; unset: everywhere but in production"
     )
+    metrics: bool | None = Field(
+        None, description="serve /metrics for Prometheus; unset: everywhere but in production"
+    )
     shutdown_seconds: Whole = Field(
         25, ge=1, description="how long running requests may take to finish at the end, in seconds"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import BadRequest, PayloadTooLarge, Problem
@@ -25,49 +25,72 @@ class BodyLimit:
     def guard(self, app: ASGIApp, name: bytes, value: bytes) -> ASGIApp:
         """`app` behind the limit, for a request with this Content-Length or Transfer-Encoding."""
         if name != b"content-length":
-            return _draining(RequestBodyLimitMiddleware(app, max_body_size=self.max_bytes))
+            return self._counted(app)
         if not value.isdigit():
             return _refusal(BadRequest("Content-Length is not a number."))
         if int(value) <= self.max_bytes:
             return app  # the server holds a body to the length that it announced
-        return _refusal(PayloadTooLarge(f"At most {self.max_bytes} bytes are accepted."))
+        return _refusal(self._too_large())
+
+    def _too_large(self) -> PayloadTooLarge:
+        return PayloadTooLarge(f"At most {self.max_bytes} bytes are accepted.")
+
+    def _counted(self, app: ASGIApp) -> ASGIApp:
+        """`app`, which gets no more than so many bytes, and whose refusal waits for the rest."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            body = _Body(receive, self.max_bytes)
+            replaced = False
+
+            async def send_after_body(message: Message) -> None:
+                nonlocal replaced
+                if message["type"] == "http.response.start" and message["status"] >= 400:
+                    await body.drain()
+                    replaced = body.is_too_large
+                    if replaced:
+                        await problem_response(self._too_large(), scope)(scope, receive, send)
+                if not replaced:
+                    await send(message)
+
+            await app(scope, body.receive, send_after_body)
+
+        return answer
+
+
+class _Body:
+    """Counts what comes of a body whose length was not told."""
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive, self._max_bytes = receive, max_bytes
+        self._count, self._more = 0, True
+
+    @property
+    def is_too_large(self) -> bool:
+        return self._count > self._max_bytes
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._count += len(message.get("body", b""))
+        self._more = message.get("more_body", False)
+        if self.is_too_large:
+            raise HTTPException(PayloadTooLarge.status)
+        return message
+
+    async def drain(self) -> None:
+        """Read and drop the rest."""
+        while self._more and self._count < DRAIN_BYTES:
+            message = await self._receive()
+            self._count += len(message.get("body", b""))
+            self._more = message.get("more_body", False)
 
 
 def _refusal(problem: Problem) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await _drain(receive)
+            await _Body(receive, 0).drain()
         await problem_response(problem, scope)(scope, receive, send)
 
     return answer
-
-
-def _draining(app: ASGIApp) -> ASGIApp:
-    """`app`, whose 413 waits until the caller has sent the rest."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        more = scope["type"] == "http"
-
-        async def receive_and_note() -> Message:
-            nonlocal more
-            message = await receive()
-            more = message.get("more_body", False)
-            return message
-
-        async def send_after_body(message: Message) -> None:
-            if more and message.get("status") == PayloadTooLarge.status:
-                await _drain(receive_and_note)
-            await send(message)
-
-        await app(scope, receive_and_note, send_after_body)
-
-    return answer
-
-
-async def _drain(receive: Receive) -> None:
-    dropped = 0
-    while dropped < DRAIN_BYTES:
-        message = await receive()
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return
-        dropped += len(message.get("body", b""))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.generation import Generation
+    from core.http.metrics import Metrics
 
 access_log = structlog.get_logger("tessera.access")
 log = structlog.get_logger("tessera.http")
@@ -53,10 +54,12 @@ class Edge:
         access: bool,
         hsts: bool,
         max_body_bytes: int,
+        metrics: Metrics | None = None,
     ) -> None:
         self._current = current
         self._root = root
         self._access = access
+        self._metrics = metrics
         self._limit = BodyLimit(max_body_bytes)
         self._headers = [*SECURITY_HEADERS, HSTS] if hsts else SECURITY_HEADERS
 
@@ -111,6 +114,8 @@ class Edge:
         finally:
             generation.leave()
             _note(info, child)
+            if self._metrics is not None:
+                self._metrics.observe(info, perf_counter() - started)
             if self._access:
                 _write_access_line(info, started)
             current_request.reset(token)
@@ -162,7 +167,7 @@ class Edge:
         headers.append((b"x-process-time", b"%.6f" % (perf_counter() - started)))
 
 
-ROOT_SEGMENTS = frozenset({"", "health", "livez", "readyz", "problems"})
+ROOT_SEGMENTS = frozenset({"", "health", "livez", "readyz", "problems", "metrics"})
 
 
 def _no_version(wanted: bytes | None, path: str, generation: Generation) -> ASGIApp:

@@ -18,11 +18,12 @@ from core.http.version import docs_on
 
 if TYPE_CHECKING:
     from core.generation import Generation
+    from core.http.metrics import Metrics
 
 Current = Callable[[], "Generation"]
 
 
-def root_app(current: Current) -> Starlette:
+def root_app(current: Current, metrics: Metrics | None = None) -> Starlette:
     """The application for everything that carries no version; `current` gives the generation."""
 
     async def front(request: Request) -> Response:
@@ -49,6 +50,7 @@ def root_app(current: Current) -> Starlette:
             Route("/readyz", readyz),
             Route("/problems", problems),
             Route("/problems/{slug}", problem),
+            *([Route("/metrics", metrics.page)] if metrics else ()),
         ],
         exception_handlers=exception_handlers(),
     )
