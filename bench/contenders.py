@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.plants import plant, plant_many
 from bench.server import Contender
 
-SHIPPED = ("users", "auth", "catalog", "orders", "cache")
+PROOFS = {
+    "users": "/v1/users",
+    "auth": "/v1/auth/me",
+    "catalog": "/v1/products",
+    "orders": "/v1/orders",
+    "cache": "/v1/cache/stats",
+}
+SHIPPED = tuple(PROOFS)
+"""The modules that come with Tessera."""
 
 SETTINGS = """
 [app]
@@ -49,13 +58,15 @@ def tessera(
     sections = "".join(f"\n[modules.{module}]\nenabled = true\n" for module in modules)
     chosen = url or "sqlite+aiosqlite:///var/tessera.db"
     (folder / "settings.toml").write_text(SETTINGS.format(url=chosen) + sections)
-    return Contender(name, "main:app", paths=[folder / "plants"], folder=folder)
+    proofs = [PROOFS[module] for module in modules if module in PROOFS]
+    return Contender(name, "main:app", paths=[folder / "plants"], folder=folder, proofs=proofs)
 
 
 def tessera_with_hello(folder: Path) -> Contender:
     """Tessera with a planted module of one empty route, beside all that is shipped."""
     plant(folder / "plants", "hello", routes=0)
-    return tessera(folder, [*SHIPPED, "hello"])
+    contender = tessera(folder, [*SHIPPED, "hello"])
+    return replace(contender, proofs=[*contender.proofs, "/v1/hello"])
 
 
 def tessera_with_many(
@@ -63,4 +74,5 @@ def tessera_with_many(
 ) -> Contender:
     """Tessera with `count` planted modules of `routes` routes in each version."""
     names = plant_many(folder / "plants", count, routes=routes)
-    return tessera(folder, [*shipped, *names], name=f"Tessera, {count} modules")
+    contender = tessera(folder, [*shipped, *names], name=f"Tessera, {count} modules")
+    return replace(contender, proofs=[*contender.proofs, *(f"/v1/{name}/7/r0" for name in names)])

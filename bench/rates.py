@@ -146,25 +146,26 @@ def _order_cases(ours: Server, theirs: Server, ids: range) -> list[Case]:
         ("Tessera", ours, "/v1", token),
     ]
     return [
-        Case(name, server, Load([f"{prefix}/orders"], 16, "POST", bodies, _headers(bearer)))
+        Case(name, server, Load([f"{prefix}/orders"], 16, "POST", bodies, headers(bearer)))
         for name, server, prefix, bearer in ways
     ]
 
 
-def _headers(token: str) -> dict[str, str]:
+def headers(token: str) -> dict[str, str]:
+    """Of a request with a JSON body by whoever has this token."""
     return {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
 
 
 def sign_in(server: Server) -> tuple[int, str]:
     """A new user of Tessera: id and access token. Raises RigError."""
     new = {"name": "Buyer", "email": "buyer@bench.example", "password": "correct horse battery"}
-    headers = {"Content-Type": "application/json"}
-    status, body = server.request("POST", "/v1/auth/register", json.dumps(new), headers)
+    json_type = {"Content-Type": "application/json"}
+    status, body = server.request("POST", "/v1/auth/register", json.dumps(new), json_type)
     if status != 201:
         raise RigError(f"no user could be registered: {status} {body!r}")
     form = urlencode({"username": new["email"], "password": new["password"]})
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    status, tokens = server.request("POST", "/v1/auth/login", form, headers)
+    form_type = {"Content-Type": "application/x-www-form-urlencoded"}
+    status, tokens = server.request("POST", "/v1/auth/login", form, form_type)
     if status != 200:
         raise RigError(f"the user could not sign in: {status} {tokens!r}")
     return json.loads(body)["id"], json.loads(tokens)["access_token"]

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.003
+READY = "/health"
 
 UVICORN = (
     "--workers=1",
@@ -40,7 +41,8 @@ class Contender:
     environ: Mapping[str, str] = field(default_factory=dict)
     paths: Sequence[Path] = ()
     folder: Path = ROOT
-    ready: str = "/health"
+    proofs: Sequence[str] = ()
+    """Addresses that must exist once it is ready: a host that lost its modules is fast too."""
 
 
 class Server:
@@ -76,11 +78,19 @@ class Server:
                 self.stop()
                 raise RigError(f"{self.contender.name} did not start:\n{self.log()}")
             time.sleep(POLL_SECONDS)
-        return time.perf_counter() - began
+        took = time.perf_counter() - began
+        self._prove()
+        return took
+
+    def _prove(self) -> None:
+        for path in self.contender.proofs:
+            if self.get(path)[0] == 404:
+                self.stop()
+                raise RigError(f"{self.contender.name} has no {path}:\n{self.log()}")
 
     def _answers(self) -> bool:
         try:
-            return self.get(self.contender.ready)[0] == 200
+            return self.get(READY)[0] == 200
         except (OSError, HTTPException):
             return False
 
