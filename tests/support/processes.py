@@ -20,7 +20,7 @@ import httpx2
 ROOT = Path(__file__).resolve().parents[2]
 EMAIL, PASSWORD = "admin@tessera.example", "correct horse battery"
 MODULES = ("users", "auth", "catalog", "orders", "cache")
-READY_SECONDS = 60.0
+READY_SECONDS = 150.0
 """The machine may be shared with other suites: patience costs nothing when all is well."""
 STOP_SECONDS = 30.0
 # Hashes that cost little, and no throttle for the one address that all tests come from.
@@ -54,7 +54,7 @@ class Installation:
         return kept | self.environ
 
     def run(
-        self, *words: str, stdin: str = "", seconds: float = 60
+        self, *words: str, stdin: str = "", seconds: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """A verb of the command line, to its end."""
         return subprocess.run(

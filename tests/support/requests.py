@@ -24,9 +24,13 @@ def operations(schema: Mapping[str, Any]) -> dict[tuple[str, str], Operation]:
 class RequestMaker:
     """Fills in what operations need; `known` are values by name that a schema cannot know."""
 
-    def __init__(self, schema: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    def __init__(
+        self, schema: Mapping[str, Any], known: Mapping[str, Any], *, full: bool = False
+    ) -> None:
+        """`full` fills in what may be left out, too."""
         self._schemas = schema["components"]["schemas"]
         self._known = known
+        self._full = full
 
     def query(self, operation: Operation) -> dict[str, Any]:
         """The query parameters that must be there."""
@@ -58,6 +62,8 @@ class RequestMaker:
         properties = schema.get("properties", {})
         # Where nothing is required (PATCH) one field is sent, so that something happens.
         wanted = schema.get("required") or list(properties)[:1]
+        if self._full:
+            wanted = list(properties)
         return {name: self.value(name, properties[name]) for name in wanted}
 
     def _array(self, name: str, schema: Mapping[str, Any]) -> list[Any]:

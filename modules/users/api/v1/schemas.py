@@ -1,6 +1,6 @@
 """Bodies of users in v1."""
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from core.plugin import Schema, UtcTime
 from modules.users.contracts import Email, Name, Password, Role
@@ -49,4 +49,4 @@ class RoleChange(Schema):
 class ActiveChange(Schema):
     """Whether a user may sign in."""
 
-    active: bool
+    active: StrictBool
