@@ -160,7 +160,7 @@ def test_allow_lists_every_method_of_the_path(client: TestClient) -> None:
 
 
 def test_the_first_declared_route_wins(client: TestClient) -> None:
-    """Dispatch by shape keeps FastAPI's rule: of two routes that match, the first declared answers."""
+    """Dispatch by shape keeps FastAPI's rule: of two routes that match, the first answers."""
     assert client.get("/v1/demo/fixed").json() == "fixed"
     assert client.get("/v1/demo/12").json() == 12
     assert client.get("/v1/demo/deep/a/b/c").json() == "a/b/c"
