@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,9 +12,11 @@ from sqlmodel import SQLModel
 
 from core.plugin import Context, Manifest, Permission, hookimpl
 from modules.catalog.contracts import Catalog
+from modules.orders import extensions
 from modules.orders.api.v1.router import router as v1
 from modules.orders.api.v2.router import router as v2
-from modules.orders.contracts import Orders
+from modules.orders.contracts import ExchangeRates, Orders
+from modules.orders.drafting import Extensions, OwnRates
 from modules.orders.models import Line, Order
 from modules.orders.service import OrderService
 from modules.orders.settings import OrdersSettings
@@ -53,7 +56,7 @@ def migrations() -> str:
 
 @hookimpl
 def services() -> Mapping[type[Any], Callable[[Context], Any]]:
-    return {Orders: _service}
+    return {Orders: _service, ExchangeRates: lambda _: OwnRates()}
 
 
 def _service(context: Context) -> OrderService:
@@ -61,8 +64,15 @@ def _service(context: Context) -> OrderService:
     return OrderService(
         catalog=context.service(Catalog),  # type: ignore[type-abstract]
         users=context.service(Users),  # type: ignore[type-abstract]
+        rates=context.service(ExchangeRates),  # type: ignore[type-abstract]
+        extensions=Extensions(context),
         settings=context.settings_as(OrdersSettings),
     )
+
+
+@hookimpl
+def hookspecs() -> ModuleType:
+    return extensions
 
 
 @hookimpl

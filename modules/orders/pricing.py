@@ -6,17 +6,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from core.plugin import Unprocessable
-from modules.orders.contracts import OrderLineDTO
+from modules.orders.contracts import WHOLE, OrderLineDTO, line_total
 
-WHOLE: Final = 10_000
-"""Basis points in one."""
+__all__ = ["MAX_TOTAL", "WHOLE", "line", "line_total", "order_total"]
+
 MAX_TOTAL: Final = 10**14 - 1
 """The largest sum that an order may come to, in minor units: what v2 can still write."""
-
-
-def line_total(unit_price_minor: int, quantity: int, discount_bp: int) -> int:
-    """Unit price × quantity × (1 − discount), rounded half up to the minor unit."""
-    return (unit_price_minor * quantity * (WHOLE - discount_bp) + WHOLE // 2) // WHOLE
 
 
 def line(

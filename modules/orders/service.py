@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from core.plugin import NotFound, Session, Unprocessable, WritableSession
-from modules.catalog.contracts import Catalog, Sold
+from modules.catalog.contracts import Catalog
 from modules.orders import pricing, repository, states
-from modules.orders.contracts import IllegalStep, OrderDTO, OrderLineDTO, Status
+from modules.orders.contracts import (
+    DraftLine,
+    ExchangeRates,
+    IllegalStep,
+    OrderDraft,
+    OrderDTO,
+    OrderLineDTO,
+    Status,
+)
+from modules.orders.drafting import Extensions, in_one_currency
 from modules.orders.history import History, Imported, PastOrder
 from modules.orders.settings import OrdersSettings
 from modules.users.contracts import Users
@@ -20,8 +30,18 @@ MAX_QUANTITY = 10_000
 class OrderService:
     """Implements `modules.orders.contracts.Orders`, and what the orders' own routes need."""
 
-    def __init__(self, *, catalog: Catalog, users: Users, settings: OrdersSettings) -> None:
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        users: Users,
+        rates: ExchangeRates,
+        extensions: Extensions,
+        settings: OrdersSettings,
+    ) -> None:
         self._catalog = catalog
+        self._rates = rates
+        self._extensions = extensions
         self._settings = settings
         self._history = History(users=users, catalog=catalog)
 
@@ -50,14 +70,30 @@ class OrderService:
     ) -> OrderDTO:
         """Order (product id, quantity) at today's prices; a product named twice is one line.
 
-        Raises Unprocessable, and what `Catalog.take_stock` raises.
+        A price in another currency than the first's is converted. Raises Unprocessable,
+        OrderVetoed, what `Catalog.take_stock` raises and what extensions of others raise.
         """
-        sold = await self._catalog.take_stock(session, self._merged(wanted))
+        taken = await self._catalog.take_stock(session, self._merged(wanted))
+        sold = await in_one_currency(taken, self._rates)
         lines = [
             pricing.line(s.product_id, quantity=s.quantity, unit_price_minor=s.unit_price_minor)
             for s in sold
         ]
-        return await self._write(session, user_id, _one_currency(sold), lines)
+        if self._extensions:
+            lines = await self._extended(session, user_id, sold[0].currency, lines)
+        return await self._write(session, user_id, sold[0].currency, lines)
+
+    async def _extended(
+        self, session: WritableSession, user_id: int, currency: str, lines: Sequence[OrderLineDTO]
+    ) -> list[OrderLineDTO]:
+        """The lines as the extensions of other modules leave them; the totals stay our own."""
+        draft = OrderDraft(
+            user_id,
+            currency,
+            tuple(DraftLine(it.product_id, it.quantity, it.unit_price_minor) for it in lines),
+        )
+        draft = await self._extensions.apply(session, draft)
+        return [pricing.line(**asdict(it)) for it in draft.lines]
 
     async def _write(
         self, session: WritableSession, user_id: int, currency: str, lines: Sequence[OrderLineDTO]
@@ -124,14 +160,6 @@ class OrderService:
                 text = f"at most {MAX_QUANTITY} pieces of a product, {quantity} of {product_id}"
                 raise Unprocessable.at("body", "lines", msg=text)
         return list(quantities.items())
-
-
-def _one_currency(sold: Sequence[Sold]) -> str:
-    currencies = sorted({s.currency for s in sold})
-    if len(currencies) > 1:
-        text = f"the products have prices in {' and '.join(currencies)}: order them apart"
-        raise Unprocessable.at("body", "lines", msg=text, kind="currencies")
-    return currencies[0]
 
 
 def _no_order(order_id: int) -> NotFound:
