@@ -136,8 +136,9 @@ class Server:
     def url(self) -> str:
         """Where it listens; known once it has said so."""
         if not self._url:
-            found = re.search(r"listening.*?(http://[\d.]+:\d+)", self.log)
-            self._url = found.group(1) if found else ""
+            said = [line for line in self.log.splitlines() if "listening" in line]
+            found = re.search(r"http://[\d.]+:\d+", said[0]) if said else None
+            self._url = found.group() if found else ""
         return self._url
 
     @property
@@ -175,8 +176,8 @@ class Server:
 
     def faults(self) -> list[str]:
         """The lines of the log that speak of a fault."""
-        said = self.log.splitlines()
-        return [line for line in said if re.search(r"\[(error|critical)|Traceback|Error:", line)]
+        faulty = re.compile(r"\[(error|critical)|\"level\": ?\"(error|critical)|Traceback|Error:")
+        return [line for line in self.log.splitlines() if faulty.search(line)]
 
     def client(self, **options: Any) -> httpx2.Client:
         """A client of this server."""
