@@ -27,8 +27,9 @@ _REMEDIES = {
     r"|subprocess\.Popen\(\)\.(wait|communicate)|os\.(system|popen|wait|waitpid)": (
         "await asyncio.create_subprocess_exec(…)"
     ),
-    r"socket\.(create_connection|getaddrinfo|gethostbyname|gethostbyaddr|getfqdn)"
-    r"|socket\.socket\(\)\.(connect|recv|accept|sendall)": "use asyncio.open_connection",
+    r"socket\.(create_connection|getaddrinfo|gethostbyname|gethostbyaddr|getfqdn)": (
+        "use asyncio.open_connection, or the loop's getaddrinfo"
+    ),
     r"(sqlite3|psycopg|psycopg2|pymysql|MySQLdb)\.connect(\(\)\.\w+)?"
     r"|psycopg\.Connection\.connect": "take ReadSession or WriteSession",
     r"redis\.(Redis|StrictRedis|from_url)\(\)\.\w+|redis\.Redis\.from_url\(\)\.\w+": (
