@@ -90,7 +90,7 @@ class Generation:
                     if not callable(made):
                         raise module.hooks.wrong(name, "a callable", made)
                 except ModuleFailure as failure:
-                    raise StartFailure(module.id, failure) from failure
+                    raise _blame(module.id, failure) from failure
                 self.world.extensions.setdefault(name, []).append(
                     Extension(name, module.id, policy_of(point), made)
                 )
@@ -105,7 +105,7 @@ class Generation:
                     "authenticators", of=object, context=self.contexts[module.id]
                 )
             except ModuleFailure as failure:
-                raise StartFailure(module.id, failure) from failure
+                raise _blame(module.id, failure) from failure
             found.extend(asked)
             for index, authenticator in enumerate(asked):
                 scheme = getattr(authenticator, "scheme", None)
@@ -118,8 +118,22 @@ class Generation:
     def _register_services(self) -> None:
         for module in self.registry.enabled:
             for contract, factory in module.declared.services.items():
-                made = partial(factory, self.contexts[module.id])
+                made = partial(self._make, module.id, factory)
                 self.world.services.register_factory(contract, made, enter=False)
+
+    def _make(self, module_id: str, factory: Callable[[Any], Any]) -> Any:
+        """A service. Raises StartFailure naming the factory's module, whoever asked for it.
+
+        A factory that takes the place of another module's is the newcomer's fault when it fails.
+        """
+        try:
+            return factory(self.contexts[module_id])
+        except (KeyboardInterrupt, asyncio.CancelledError, StartFailure):
+            raise
+        except ModuleFailure as failure:
+            raise StartFailure(module_id, failure) from failure
+        except BaseException as error:
+            raise _could_not_start(module_id, error) from error
 
     def leave(self) -> None:
         """One request less; the last one of a generation that was replaced ends the waiting."""
@@ -186,8 +200,10 @@ class Generation:
                     await stack.enter_async_context(_named(module.id, manager))
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise
+        except StartFailure:
+            raise
         except ModuleFailure as failure:
-            raise StartFailure(module.id, failure) from failure
+            raise _blame(module.id, failure) from failure
         except TimeoutError:
             late = ModuleFailure(
                 f"its lifespan did not start within {ENTER_SECONDS:.0f} s",
@@ -195,11 +211,21 @@ class Generation:
             )
             raise StartFailure(module.id, late) from None
         except BaseException as error:  # a module may raise anything, SystemExit included
-            unexpected = ModuleFailure(
-                f"it could not start: {summarise(error)}", remedy=f"mend or disable {module.id}"
-            )
-            unexpected.__cause__ = error
-            raise StartFailure(module.id, unexpected) from error
+            raise _could_not_start(module.id, error) from error
+
+
+def _could_not_start(module_id: str, error: BaseException) -> StartFailure:
+    unexpected = ModuleFailure(
+        f"it could not start: {summarise(error)}", remedy=f"mend or disable {module_id}"
+    )
+    unexpected.__cause__ = error
+    return StartFailure(module_id, unexpected)
+
+
+def _blame(module_id: str, failure: ModuleFailure) -> StartFailure:
+    """Who is at fault for a hook that failed: the module, or one whose service it asked for."""
+    cause = failure.__cause__
+    return cause if isinstance(cause, StartFailure) else StartFailure(module_id, failure)
 
 
 def compose(
