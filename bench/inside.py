@@ -1,6 +1,6 @@
 """Where the CPU time of a request goes: contenders in this process, without sockets.
 
-    bench/inside.py empty|product|order [--rounds 7] [--profile]
+    bench/inside.py empty|modules|product|order [--rounds 7] [--profile]
 
 Measures CPU time and not the clock, so it can be trusted a little while others use the machine.
 It leaves out the server, the network and waiting: the figures are those of bench/run.py.
@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from bench import contenders  # noqa: E402
 from bench.database import postgresql, seed_products  # noqa: E402
 from bench.figure import running, scratch  # noqa: E402
-from bench.rates import WITHOUT_CACHE, headers, sign_in  # noqa: E402
+from bench.rates import PLACES, WITHOUT_CACHE, headers, sign_in  # noqa: E402
 from bench.server import Contender  # noqa: E402
 
 BATCH = 400
@@ -116,7 +116,7 @@ async def started(app: Any) -> AsyncIterator[None]:
 
 
 async def compare(ways: Sequence[Way], *, rounds: int, profile: bool) -> None:
-    """Print what a request costs each way; the last is Tessera, and the one that is profiled."""
+    """Print what a request costs each way; the last is profiled, and the measure of the others."""
     async with AsyncExitStack() as stack:
         for app in {id(way.app): way.app for way in ways}.values():
             await stack.enter_async_context(started(app))
@@ -126,7 +126,7 @@ async def compare(ways: Sequence[Way], *, rounds: int, profile: bool) -> None:
         for number, way in enumerate(ways):
             cost = median(line[number] for line in taken)
             ratio = median(line[number] / line[-1] for line in taken)
-            print(f"{way.name:32} {cost:8.1f} µs of CPU time   {ratio:.2f} of Tessera's")
+            print(f"{way.name:32} {cost:8.1f} µs of CPU time   {ratio:.2f} of the last's")
         if profile:
             profiler = cProfile.Profile()
             profiler.enable()
@@ -152,6 +152,13 @@ def empty(stack: ExitStack) -> list[Way]:
     folder = stack.enter_context(scratch())
     wanted = [contenders.bare(), contenders.plain(), contenders.tessera_with_hello(folder)]
     return [Way(c.name, app_of(c), "GET", ["/v1/hello"]) for c in wanted]
+
+
+def modules(stack: ExitStack) -> list[Way]:
+    """Routes among a thousand."""
+    folder = stack.enter_context(scratch())
+    app = app_of(contenders.tessera_with_many(folder, 100, routes=10))
+    return [Way(name, app, "GET", [path]) for name, path in PLACES.items()]
 
 
 def product(stack: ExitStack) -> list[Way]:
@@ -196,7 +203,7 @@ def _raw(given: dict[str, str]) -> list[tuple[bytes, bytes]]:
     ]
 
 
-WAYS = {"empty": empty, "product": product, "order": order}
+WAYS = {"empty": empty, "modules": modules, "product": product, "order": order}
 
 
 def main() -> None:
@@ -204,7 +211,9 @@ def main() -> None:
     parser = argparse.ArgumentParser("bench/inside.py", description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=[*WAYS])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--profile", action="store_true", help="list Tessera's dearest functions")
+    parser.add_argument(
+        "--profile", action="store_true", help="list the dearest functions of the last"
+    )
     asked = parser.parse_args()
     with ExitStack() as stack:
         ways = WAYS[asked.what](stack)
