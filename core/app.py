@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from core.generation import Generation
 from core.http.edge import Edge
 from core.http.metrics import Metrics
 from core.http.root import root_app
+from core.identity import Authenticator
 from core.lifecycle import Lifecycle
 from core.logs import configure_logging
 from core.process import Resources
@@ -34,16 +35,23 @@ class Tessera:
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, migrate: bool | None = None, quiet: bool = False
+        self,
+        settings: Settings | None = None,
+        *,
+        migrate: bool | None = None,
+        quiet: bool = False,
+        authenticators: Sequence[Authenticator] = (),
     ) -> None:
         """Without `settings`, they are loaded from their files when the lifespan starts.
 
         `migrate` says whether a start migrates the database; by default in development only.
-        `quiet` keeps the log to warnings, for commands.
+        `quiet` keeps the log to warnings, for commands. `authenticators` are asked who calls before
+        those of the modules: for a host that knows it otherwise, as tests do.
         """
         self._given = settings
         self._migrate = migrate
         self._quiet = quiet
+        self._authenticators = tuple(authenticators)
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self.resources: Resources | None = None
         self.lifecycle: Lifecycle | None = None
@@ -91,7 +99,10 @@ class Tessera:
         configure_logging(settings, quiet=self._quiet)
         self.resources = Resources(settings)
         self.lifecycle = Lifecycle(
-            resources=self.resources, overrides=self.dependency_overrides, migrate=self._migrate
+            resources=self.resources,
+            overrides=self.dependency_overrides,
+            migrate=self._migrate,
+            authenticators=self._authenticators,
         )
         try:
             await self.lifecycle.begin(settings)

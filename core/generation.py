@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -57,6 +57,7 @@ class Generation:
         resources: Resources,
         overrides: Overrides,
         excluded: Mapping[str, ModuleFailure],
+        authenticators: Sequence[Authenticator] = (),
     ) -> None:
         """Raises Refused when a module that the settings require has failed."""
         self.settings = settings
@@ -67,7 +68,7 @@ class Generation:
         self.contexts = {m.id: ModuleContext(m.id, self.world) for m in self.registry.enabled}
         self._register_services()
         self._gather_extensions()
-        self.authenticators = self._ask_authenticators()
+        self.authenticators = [*authenticators, *self._ask_authenticators()]
         self.readiness: dict[str, Mapping[str, Callable[[], Any]]] = {}
         self.in_flight = 0
         self._idle: asyncio.Event | None = None
@@ -234,9 +235,11 @@ def compose(
     resources: Resources,
     overrides: Overrides | None = None,
     excluded: Mapping[str, ModuleFailure] | None = None,
+    authenticators: Sequence[Authenticator] = (),
 ) -> Generation:
     """A generation of all modules that can be built, started by nobody yet.
 
+    `authenticators` are the host's own; they are asked before those of the modules.
     Raises Refused when a module that the settings require has failed.
     """
     known = dict(excluded or {})
@@ -244,7 +247,11 @@ def compose(
     while True:
         try:
             return Generation(
-                settings=settings, resources=resources, overrides=shared, excluded=known
+                settings=settings,
+                resources=resources,
+                overrides=shared,
+                excluded=known,
+                authenticators=authenticators,
             )
         except StartFailure as failed:
             known[failed.module_id] = failed.failure

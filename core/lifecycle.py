@@ -8,6 +8,7 @@ old one has begun it ends; then its lifespans are left.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -15,6 +16,7 @@ from core import discovery, preflight
 from core.db import migrations
 from core.errors import ModuleFailure, Refused
 from core.generation import Generation, Overrides, StartFailure, compose
+from core.identity import Authenticator
 from core.process import Resources
 from core.settings import Settings
 
@@ -24,11 +26,22 @@ log = structlog.get_logger("tessera.generation")
 class Lifecycle:
     """Holds the current generation of a process and replaces it whole."""
 
-    def __init__(self, *, resources: Resources, overrides: Overrides, migrate: bool | None) -> None:
-        """`migrate` says whether waiting migrations are run; None: in development only."""
+    def __init__(
+        self,
+        *,
+        resources: Resources,
+        overrides: Overrides,
+        migrate: bool | None,
+        authenticators: Sequence[Authenticator] = (),
+    ) -> None:
+        """`migrate` says whether waiting migrations are run; None: in development only.
+
+        `authenticators` are asked before those of the modules, in every generation.
+        """
         self._resources = resources
         self._overrides = overrides
         self._migrate = migrate
+        self._authenticators = tuple(authenticators)
         self._current: Generation | None = None
         self._swapping = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -87,7 +100,11 @@ class Lifecycle:
 
     def _build(self, settings: Settings, excluded: dict[str, ModuleFailure]) -> Generation:
         generation = compose(
-            settings, resources=self._resources, overrides=self._overrides, excluded=excluded
+            settings,
+            resources=self._resources,
+            overrides=self._overrides,
+            excluded=excluded,
+            authenticators=self._authenticators,
         )
         generation.warm()
         return generation

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+Run = Callable[..., Any]
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 class SyncReadableSession:
     """`ReadableSession` for a thread."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, run: Run = anyio.from_thread.run) -> None:
+        """`run` awaits an async function on the session's loop, and gives its result."""
         self._session = session
+        self._run = run
 
     @overload
     def exec(
@@ -48,16 +51,17 @@ class SyncReadableSession:
 
     def exec(self, statement: Any, *, params: Params | None = None) -> Any:
         """Run a statement; its rows are here when it returns."""
-        return anyio.from_thread.run(partial(self._session.exec, statement, params=params))
+        return self._run(partial(self._session.exec, statement, params=params))
 
     def get(self, entity: type[T], ident: Any, *, with_for_update: bool = False) -> T | None:
         """The entity with this primary key, or None."""
         get = partial(self._session.get, entity, ident, with_for_update=with_for_update or None)
-        return anyio.from_thread.run(get)
+        found: T | None = self._run(get)
+        return found
 
     def refresh(self, instance: object) -> None:
         """Read an entity again."""
-        anyio.from_thread.run(self._session.refresh, instance)
+        self._run(self._session.refresh, instance)
 
 
 class SyncWritableSession(SyncReadableSession):
@@ -65,8 +69,8 @@ class SyncWritableSession(SyncReadableSession):
 
     _session: WritableSession
 
-    def __init__(self, session: WritableSession) -> None:
-        super().__init__(session)
+    def __init__(self, session: WritableSession, *, run: Run = anyio.from_thread.run) -> None:
+        super().__init__(session, run=run)
 
     def add(self, instance: object) -> None:
         """Put a new entity into the transaction."""
@@ -78,11 +82,11 @@ class SyncWritableSession(SyncReadableSession):
 
     def delete(self, instance: object) -> None:
         """Take an entity out."""
-        anyio.from_thread.run(self._session.delete, instance)
+        self._run(self._session.delete, instance)
 
     def flush(self) -> None:
         """Send what is pending to the database; new entities have their ids then."""
-        anyio.from_thread.run(self._session.flush)
+        self._run(self._session.flush)
 
     def after_commit(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Await `callback` on the loop once the transaction is committed."""
