@@ -59,11 +59,10 @@ class Generation:
         excluded: Mapping[str, ModuleFailure],
         authenticators: Sequence[Authenticator] = (),
     ) -> None:
-        """Raises Refused when a module that the settings require has failed."""
+        """Raises StartFailure for a module that fails where all were built already."""
         self.settings = settings
         self.registry = registries.load(settings, excluded=excluded)
         self.versions = build_versions(self.registry, settings, overrides)
-        refuse_without_required(self.registry)
         self.world = World(settings=settings, registry=self.registry, resources=resources)
         self.contexts = {m.id: ModuleContext(m.id, self.world) for m in self.registry.enabled}
         self._register_services()
@@ -240,7 +239,6 @@ def compose(
     """A generation of all modules that can be built, started by nobody yet.
 
     `authenticators` are the host's own; they are asked before those of the modules.
-    Raises Refused when a module that the settings require has failed.
     """
     known = dict(excluded or {})
     shared = {} if overrides is None else overrides

@@ -12,10 +12,16 @@ from collections.abc import Sequence
 
 import structlog
 
-from core import discovery, preflight
+from core import last_start, preflight
 from core.db import migrations
 from core.errors import ModuleFailure, Refused
-from core.generation import Generation, Overrides, StartFailure, compose
+from core.generation import (
+    Generation,
+    Overrides,
+    StartFailure,
+    compose,
+    refuse_without_required,
+)
 from core.identity import Authenticator
 from core.process import Resources
 from core.settings import Settings
@@ -87,7 +93,7 @@ class Lifecycle:
 
     async def _make(self, settings: Settings) -> Generation:
         """A started generation of every module that can start."""
-        excluded = await asyncio.to_thread(_inspect, settings)
+        excluded = await asyncio.to_thread(preflight.failures_of, settings)
         while True:
             generation = await asyncio.to_thread(self._build, settings, dict(excluded))
             try:
@@ -96,6 +102,8 @@ class Lifecycle:
             except StartFailure as failed:
                 excluded[failed.module_id] = failed.failure
                 continue
+            if settings.app.environment != "test":
+                await asyncio.to_thread(last_start.note, excluded)
             return generation
 
     def _build(self, settings: Settings, excluded: dict[str, ModuleFailure]) -> Generation:
@@ -106,6 +114,7 @@ class Lifecycle:
             excluded=excluded,
             authenticators=self._authenticators,
         )
+        refuse_without_required(generation.registry)
         generation.warm()
         return generation
 
@@ -127,18 +136,6 @@ class Lifecycle:
         if waiting:
             listed = ", ".join(f"{s.module} ({len(s.pending)})" for s in waiting)
             raise Refused(f"migrations wait: {listed}; run `tessera db upgrade` first")
-
-
-def _inspect(settings: Settings) -> dict[str, ModuleFailure]:
-    """Modules that would end the process or never return; nobody is asked when that is off."""
-    wanted = settings.app.preflight
-    if wanted is None:
-        wanted = settings.app.environment != "test"
-    if not wanted:
-        return {}
-    found = discovery.find()
-    names = [n for n, s in settings.modules.items() if s.enabled and n in found]
-    return preflight.inspect([found[n] for n in names], versions=list(settings.api.versions))
 
 
 async def _retire(old: Generation) -> None:

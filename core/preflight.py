@@ -20,18 +20,34 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import structlog
 
+from core import discovery
 from core.discovery import Found
 from core.errors import ModuleFailure
+
+if TYPE_CHECKING:
+    from core.settings import Settings
 
 log = structlog.get_logger("tessera.preflight")
 
 STEP_SECONDS = 5.0
 """How long one step (an import, a hook) may work, or sleep."""
 KEPT = Path("var/preflight.json")
+
+
+def failures_of(settings: Settings) -> dict[str, ModuleFailure]:
+    """The enabled modules that must not be loaded; none where the settings want no preflight."""
+    wanted = settings.app.preflight
+    if wanted is None:
+        wanted = settings.app.environment != "test"
+    if not wanted:
+        return {}
+    found = discovery.find()
+    names = [n for n, section in settings.modules.items() if section.enabled and n in found]
+    return inspect([found[n] for n in names], versions=list(settings.api.versions))
 
 
 def inspect(
@@ -196,7 +212,6 @@ def _write(path: Path, marks: Mapping[str, str]) -> None:
 def _load_all(versions: Iterable[str], names: Iterable[str], say: IO[str]) -> None:
     """The child: load each module and call the hooks that only declare, telling of each step."""
     import core.plugin  # noqa: F401 - its import is core's time, not the first module's
-    from core import discovery
     from core.hooks import Hooks
 
     found = discovery.find()

@@ -12,7 +12,7 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from core import __version__, discovery
+from core import __version__, discovery, preflight
 from core.declarations import Claims, Declarations, declare
 from core.errors import ModuleFailure
 from core.extensions import points_of
@@ -125,6 +125,11 @@ class Registry:
             unexpected.__cause__ = error
             module.fail(unexpected)
         self.fail_dependents()
+
+
+def load_carefully(settings: Settings) -> Registry:
+    """`load`, after the preflight: for commands, which a module must not end or hang either."""
+    return load(settings, excluded=preflight.failures_of(settings))
 
 
 def load(settings: Settings, *, excluded: Mapping[str, ModuleFailure] | None = None) -> Registry:

@@ -13,6 +13,7 @@ from core.db import migrations
 from core.db.engine import Database
 from core.db.migrations import MigrationResult, MigrationStatus, ModuleMigrations
 from core.errors import ModuleFailure, Refused, Unavailable
+from core.logs import configure_logging
 from core.settings import Settings, load_settings
 
 T = TypeVar("T")
@@ -105,9 +106,9 @@ def revision(
 
 def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:
     """The migrations of every enabled module, or of the one that is named."""
-    from core.registry import load
+    from core.registry import load_carefully
 
-    registry = load(settings)
+    registry = load_carefully(settings)
     every = registry.migrations()
     for failed in registry.failed:
         typer.echo(f"tessera: module {failed.id} is left out: {failed.reason}", err=True)
@@ -122,6 +123,8 @@ def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:
 
 def _run(settings: Settings, action: Callable[[Database], Awaitable[T]]) -> T:
     """Do something with the database and close it; what stands in the way is one line."""
+
+    configure_logging(settings, quiet=True)
 
     async def run() -> T:
         database = Database(settings.database)

@@ -21,14 +21,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program."
 
 
 def inspect() -> Registry:
-    """Every module in the state it would have in a generation built now, routes included."""
-    from core.generation import build_versions
-    from core.registry import load
+    """Every module in the state it would have in a generation built now.
+
+    Nothing is started: what failed in the last start of the server is taken from its note.
+    """
+    from core import last_start, preflight
+    from core.generation import compose
+    from core.process import Resources
     from core.settings import load_settings
 
     settings = load_settings()
-    registry = load(settings)
-    build_versions(registry, settings, {})
+    excluded = preflight.failures_of(settings)
+    resources = Resources(settings)
+    registry = compose(settings, resources=resources, excluded=excluded).registry
+    for name, failure in last_start.recall().items():
+        if name in registry.modules and registry[name].state == "enabled":
+            registry[name].fail(failure)
+    registry.fail_dependents()
     return registry
 
 

@@ -49,7 +49,7 @@ def module_commands() -> dict[str, Any]:
     """The commands of every enabled module that has some, by module id."""
     settings = load_settings()
     found: dict[str, Any] = {}
-    for module in registries.load(settings).enabled:
+    for module in registries.load_carefully(settings).enabled:
         assert module.hooks is not None
         application = module.hooks.call("commands")
         if isinstance(application, typer.Typer):

@@ -1,0 +1,114 @@
+"""`tessera modules`: real processes that are asked about real plants."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.plants import Garden, minimal, with_route
+
+ROOT = Path(__file__).parents[3]
+FAILING_MIGRATION = """
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    raise RuntimeError("disk full")
+"""
+
+
+@pytest.fixture
+def tessera(garden: Garden, tmp_path: Path) -> Any:
+    """Runs ``python main.py …`` in a folder of its own, with the planted modules installed."""
+    names = ("good", "bad", "deadly", "halfway", "needy")
+    garden.plant("good", with_route("good"))
+    garden.plant("bad", "raise RuntimeError('no luck')")
+    garden.plant("deadly", "import os; os._exit(4)")
+    garden.plant(
+        "halfway",
+        minimal("halfway", "@hookimpl\ndef migrations(): return 'planted_halfway:migrations'"),
+    )
+    garden.file("planted_halfway", "migrations/0001_no.py", FAILING_MIGRATION)
+    garden.plant("needy", minimal("needy", manifest="requires=('bad',)"))
+    garden.plant("idle", with_route("idle"))
+    (tmp_path / "settings.toml").write_text(
+        "".join(f"[modules.{name}]\nenabled = true\n" for name in names)
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_")}
+    environment["PYTHONPATH"] = str(garden.folder)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "main.py"), *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    return run
+
+
+def test_list_and_info_tell_each_fault_with_reason_and_remedy(tessera: Any) -> None:
+    """Every fault shows in `list` and `info` with what to do; one that exits harms neither."""
+    started = tessera("users", "--help")  # no module `users` here: only shows that nothing dies
+    assert started.returncode == 2
+    listed = tessera("modules", "list", "--json")
+    assert listed.returncode == 1, listed.stderr
+    modules = {m["id"]: m for m in json.loads(listed.stdout)}
+    assert modules["good"]["state"] == "enabled"
+    assert modules["idle"]["state"] == "disabled"
+    reasons = {name: m["reason"] for name, m in modules.items() if m["state"] == "failed"}
+    assert set(reasons) == {"bad", "deadly", "needy"}
+    assert "RuntimeError: no luck" in reasons["bad"]
+    assert reasons["deadly"] == "its import ended the whole process (exit code 4)"
+    assert "requires 'bad', which failed" in reasons["needy"]
+    assert all(modules[name]["remedy"] for name in reasons)
+
+    info = tessera("modules", "info", "deadly")
+    assert info.returncode == 1
+    assert "exit code 4" in info.stdout
+    assert "mend deadly, or disable it" in info.stdout
+
+
+def test_a_failed_start_is_remembered(tessera: Any, tmp_path: Path) -> None:
+    """A migration that failed when the server started is in `modules list` afterwards."""
+    script = (
+        "import asyncio; from core.app import create_app\n"
+        "async def main():\n"
+        "    app = create_app(); await app.start(); await app.stop()\n"
+        "asyncio.run(main())\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(tmp_path / "garden")])
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+    listed = json.loads(tessera("modules", "list", "--json").stdout)
+    halfway = next(m for m in listed if m["id"] == "halfway")
+    assert halfway["state"] == "failed"
+    assert "disk full" in halfway["reason"]
+    assert "(at the start of 20" in halfway["reason"]
+
+
+def test_the_graph_shows_requirements(tessera: Any) -> None:
+    """`graph` prints a Mermaid flowchart with an arrow for each requirement."""
+    lines = tessera("modules", "graph").stdout.splitlines()
+    assert lines[0] == "graph TD"
+    assert any("needy --> bad" in line for line in lines)
+    assert any(line.strip().startswith("good[") and line.endswith(":::enabled") for line in lines)
+
+
+def test_an_unknown_module_is_refused_with_the_known_ones(tessera: Any) -> None:
+    """`info` of a module that is not there names those that are."""
+    refused = tessera("modules", "info", "goud")
+    assert refused.returncode == 1
+    assert "there is no module 'goud'" in refused.stderr
+    assert "good" in refused.stderr
