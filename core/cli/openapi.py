@@ -21,11 +21,13 @@ def _group() -> None:
 @app.command("export")
 def export(version: Annotated[str, typer.Argument(help="v1 or 1, v2 or 2.")]) -> None:
     """Print a version's OpenAPI schema. Needs no server and no database."""
+    from core import preflight
     from core.generation import compose
     from core.process import Resources
 
     settings = load_settings()
-    versions = compose(settings, resources=Resources(settings)).versions
+    excluded = preflight.failures_of(settings)
+    versions = compose(settings, resources=Resources(settings), excluded=excluded).versions
     name = f"v{version.removeprefix('v')}"
     if name not in versions:
         raise Refused(f"there is no version {version!r}; there are {', '.join(versions)}")
