@@ -40,9 +40,10 @@ def _pyproject(distribution: Distribution) -> Path | None:
         origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     except ValueError:
         return None
-    if not isinstance(origin, dict) or not origin.get("dir_info", {}).get("editable"):
-        return None
-    file = Path(url2pathname(urlsplit(str(origin.get("url", ""))).path)) / "pyproject.toml"
+    if isinstance(origin, dict) and origin.get("dir_info", {}).get("editable"):
+        file = Path(url2pathname(urlsplit(str(origin.get("url", ""))).path)) / "pyproject.toml"
+    else:  # an .egg-info that a build has left beside it comes first where Python starts there
+        file = Path(str(distribution.locate_file("pyproject.toml")))
     return file if file.is_file() else None
 
 

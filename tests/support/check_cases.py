@@ -186,14 +186,24 @@ def editable(points: str) -> Callable[[Garden], None]:
     def prepare(garden: Garden) -> None:
         tree = garden.folder / "tree"
         tree.mkdir()
-        (tree / "pyproject.toml").write_text(
-            f'[project]\nname = "planted-bad"\n[project.entry-points."tessera.modules"]\n{points}\n'
-        )
+        write_project(tree, points)
         origin = {"url": tree.as_uri(), "dir_info": {"editable": True}}
         info = garden.folder / "planted_bad-1.0.dist-info"
         (info / "direct_url.json").write_text(json.dumps(origin))
 
     return prepare
+
+
+def beside(points: str) -> Callable[[Garden], None]:
+    """A pyproject.toml of `planted-bad` beside what an earlier build has left."""
+    return lambda garden: write_project(garden.folder, points)
+
+
+def write_project(folder: Path, points: str) -> None:
+    """A pyproject.toml with these entry points."""
+    (folder / "pyproject.toml").write_text(
+        f'[project]\nname = "planted-bad"\n[project.entry-points."tessera.modules"]\n{points}\n'
+    )
 
 
 CHECKS = """
@@ -286,6 +296,13 @@ MODULES = [
         Plot(minimal("bad"), prepare=editable('bad = "planted_bad.module"\nnew = "x.module"')),
         Plot(minimal("bad"), prepare=editable('bad = "planted_bad.module"')),
         at="tree/pyproject.toml",
+    ),
+    Case(
+        "T008",
+        "an entry point that has moved, in a tree that was built in place",
+        Plot(minimal("bad"), prepare=beside('bad = "planted_bad.other"')),
+        Plot(minimal("bad"), prepare=beside('bad = "planted_bad.module"')),
+        at="pyproject.toml",
     ),
     Case(
         "T009",

@@ -73,8 +73,20 @@ def test_what_is_handed_on_is_not_called() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "password password_hash hashed_password passwordHash token_hash api_key client_secret secret "
-    "accessToken refresh_token totp_secret private-key".split(),
+    [
+        "password",
+        "password_hash",
+        "hashed_password",
+        "passwordHash",
+        "token_hash",
+        "api_key",
+        "client_secret",
+        "secret",
+        "accessToken",
+        "refresh_token",
+        "totp_secret",
+        "private-key",
+    ],
 )
 def test_a_secret_is_known_by_its_name(name: str) -> None:
     """In snake case, camel case or with dashes."""
@@ -83,8 +95,18 @@ def test_a_secret_is_known_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "token_type page_token next_token public_key key password_policy secretary tokens_used monkey "
-    "expires_in".split(),
+    [
+        "token_type",
+        "page_token",
+        "next_token",
+        "public_key",
+        "key",
+        "password_policy",
+        "secretary",
+        "tokens_used",
+        "monkey",
+        "expires_in",
+    ],
 )
 def test_a_name_that_only_sounds_like_one_is_none(name: str) -> None:
     """What merely holds the word is let pass."""
