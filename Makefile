@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --custom-compile-command "make pins"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench pins services services-down clean
+.PHONY: help run test check format bench docs pins services services-down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ format: $(VENV)/.dev-stamp ## put the code into form
 bench: $(VENV)/.dev-stamp ## measure against plain FastAPI; needs wrk
 	@$(BIN)/python bench/run.py
 
+docs: $(VENV)/.dev-stamp ## build the documentation into site/
+	@$(BIN)/python -m zensical build --clean --strict
+
 services: ## start PostgreSQL and Redis for tests, on loopback ports of their own
 	@dev/services up
 
@@ -38,10 +41,10 @@ services-down: ## stop what `make services` started
 pins: $(VENV)/.dev-stamp ## compile requirements*.txt from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv
 	@$(UV_COMPILE) pyproject.toml --output-file requirements.txt
-	@$(UV_COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	@$(UV_COMPILE) pyproject.toml --extra dev --extra docs --constraint requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove the virtual environment and what tools left
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) build dist site .cache *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/.run-stamp: pyproject.toml requirements.txt dev/venv
 	@dev/venv "$(PYTHON)" $(VENV) requirements.txt && touch $@

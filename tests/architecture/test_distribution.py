@@ -50,7 +50,8 @@ def test_pins_lie_in_the_ranges(name: str) -> None:
     """Every dependency is pinned within its range; so `make pins` was not forgotten."""
     wanted = [Requirement(it) for it in PROJECT["dependencies"]]
     if name != "requirements.txt":
-        wanted += [Requirement(it) for it in PROJECT["optional-dependencies"]["dev"]]
+        extras = PROJECT["optional-dependencies"]
+        wanted += [Requirement(it) for it in [*extras["dev"], *extras["docs"]]]
     versions = pinned(name)
     for it in wanted:
         assert it.specifier.contains(versions[it.name]), it
