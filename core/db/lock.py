@@ -32,7 +32,9 @@ async def migration_lock(engine: AsyncEngine, *, wait: float = WAIT_SECONDS) -> 
     """
     database = engine.url.database
     if engine.dialect.name == "postgresql":
-        async with engine.connect() as connection:
+        # In autocommit: a transaction would be idle for as long as the migrations take.
+        autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with autocommit.connect() as connection:
             await _acquire(lambda: _try_advisory(connection), wait)
             yield  # the lock ends with its connection
     elif database and database != ":memory:":
