@@ -99,7 +99,7 @@ def _postgresql(url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, Asyn
     """One pool of `pool_size` connections for reads and writes, so that the number is the number.
 
     Its connections are in autocommit, where nothing but the statement itself is sent; a write takes
-    one out of it for its transaction. The other way round a read would pay 40 µs for that, and two
+    one out of it for its transaction. The other way round a read would pay 50 µs for that, and two
     pools would have to be divided between them.
     """
     reader = _postgresql_engine(
