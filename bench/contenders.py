@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.extras import packages
 from bench.plants import plant, plant_many
 from bench.server import Contender
 
@@ -39,6 +40,24 @@ def bare() -> Contender:
 def plain() -> Contender:
     """FastAPI with nothing around it."""
     return Contender("plain FastAPI", "bench.apps.plain:app")
+
+
+def litestar() -> Contender:
+    """Another framework."""
+    return Contender("Litestar", "bench.apps.litestar:app", paths=[packages()])
+
+
+NOWHERE = "postgresql+asyncpg://nobody@127.0.0.1:1/none"
+
+
+def tutorial(url: str = NOWHERE) -> Contender:
+    """FastAPI as many tutorials have it; it connects when a row is asked for."""
+    return Contender(
+        "tutorial style",
+        "bench.apps.tutorial:app",
+        environ={"BENCH_DATABASE_URL": url},
+        paths=[packages()],
+    )
 
 
 def by_hand(app: str, *, url: str, **environ: str) -> Contender:

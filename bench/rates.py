@@ -26,14 +26,22 @@ def empty_endpoint(options: Options) -> Figure:
     """An empty endpoint through everything that is on by default."""
     figure = Figure("An empty endpoint")
     with scratch() as folder:
-        tessera = contenders.tessera_with_hello(folder)
-        with running(contenders.bare(), contenders.plain(), tessera) as servers:
+        wanted = (
+            contenders.bare(),
+            contenders.plain(),
+            contenders.tessera_with_hello(folder),
+            contenders.litestar(),
+            contenders.tutorial(),
+        )
+        with running(*wanted) as servers:
             cases = [Case(server.contender.name, server, Load(["/v1/hello"])) for server in servers]
             figure.series = measured(cases, options)
-    bare, plain, ours = figure.series
+    bare, plain, ours, litestar, tutorial = figure.series
     figure.verdicts = [
         faster(ours, plain, claim="empty endpoint: Tessera / plain FastAPI", bound=0.85),
         faster(plain, bare, claim=RIG_CLAIM),
+        faster(ours, litestar, claim="empty endpoint: Tessera / Litestar"),
+        faster(ours, tutorial, claim="empty endpoint: Tessera / tutorial style"),
     ]
     return figure
 
@@ -73,10 +81,11 @@ def product_by_id(options: Options) -> Figure:
     figure = Figure("GET /v1/products/{id} on PostgreSQL, cache off")
     with scratch() as folder, postgresql() as url:
         tessera = contenders.tessera(folder, WITHOUT_CACHE, url=url)
-        with running(tessera, contenders.by_hand("products:app", url=url)) as (ours, theirs):
+        others = contenders.by_hand("products:app", url=url), contenders.tutorial(url)
+        with running(tessera, *others) as servers:
             ids = range(1, seed_products(url) + 1)
             for connections in (16, 64):
-                cases = _product_cases(ours, theirs, ids, connections)
+                cases = _product_cases(servers, ids, connections)
                 warm(cases, url)
                 series = measured(cases, options)
                 figure.series += series
@@ -84,11 +93,13 @@ def product_by_id(options: Options) -> Figure:
     return figure
 
 
-def _product_cases(ours: Server, theirs: Server, ids: range, connections: int) -> list[Case]:
+def _product_cases(servers: Sequence[Server], ids: range, connections: int) -> list[Case]:
+    ours, theirs, tutorial = servers
     ways = [
         ("AsyncSession.get by hand", theirs, "/entity"),
         ("a select of the columns by hand", theirs, "/columns"),
         ("the same, tuned by hand", theirs, "/tuned"),
+        ("tutorial style", tutorial, "/v1"),
         ("Tessera", ours, "/v1"),
     ]
     return [
@@ -108,13 +119,14 @@ def warm(cases: Sequence[Case], url: str) -> None:
 
 
 def _product_verdicts(series: Sequence[Series], connections: int) -> list[Verdict]:
-    entity, columns, tuned, ours = series
+    entity, columns, tuned, tutorial, ours = series
     what = f"a product, {connections} connections: "
     return [
         faster(ours, entity, claim=f"{what}Tessera / AsyncSession.get", bound=1.8),
         no_slower_tail(ours, entity, claim=f"{what}p99 of Tessera / of AsyncSession.get"),
         faster(ours, columns, claim=f"{what}Tessera / select by hand", bound=0.9),
         faster(ours, tuned, claim=f"{what}Tessera / tuned by hand"),
+        faster(ours, tutorial, claim=f"{what}Tessera / tutorial style"),
     ]
 
 
