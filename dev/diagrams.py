@@ -1,4 +1,4 @@
-"""Mermaid in the documentation becomes SVG when the site is built: readers need no script for it."""
+"""Mermaid in the documentation becomes SVG when the site is built: it needs no script then."""
 
 from __future__ import annotations
 
