@@ -13,7 +13,9 @@ from collections.abc import Sequence
 import structlog
 
 from core import last_start, preflight
+from core.courtesy import beside_traffic
 from core.db import migrations
+from core.dismantle import dismantle
 from core.errors import ModuleFailure, Refused
 from core.generation import (
     Generation,
@@ -70,9 +72,10 @@ class Lifecycle:
         Raises Refused (a required module failed, migrations wait); the old one goes on then.
         """
         async with self._swapping:
-            old, new = self.current, await self._make(settings)
+            with beside_traffic():
+                old, new = self.current, await self._make(settings)
             self._current = new
-            retiring = asyncio.create_task(_retire(old), name="tessera-retire")
+            retiring = asyncio.create_task(self._retire(old), name="tessera-retire")
             self._retiring.add(retiring)
             retiring.add_done_callback(self._retiring.discard)
         _tell(new)
@@ -90,6 +93,19 @@ class Lifecycle:
             if last is not None:
                 await last.stop()
             await self.settled()
+
+    async def _retire(self, old: Generation) -> None:
+        """Let a replaced generation answer what it has begun, then end it."""
+        limit = old.settings.server.shutdown_seconds
+        try:
+            async with asyncio.timeout(limit):
+                await old.drained()
+        except TimeoutError:
+            log.warning("requests outlived their generation", count=old.in_flight, seconds=limit)
+        await old.stop()
+        if not old.in_flight:
+            with beside_traffic():
+                await asyncio.to_thread(dismantle, old, keep=self._current)
 
     async def _make(self, settings: Settings) -> Generation:
         """A started generation of every module that can start."""
@@ -136,17 +152,6 @@ class Lifecycle:
         if waiting:
             listed = ", ".join(f"{s.module} ({len(s.pending)})" for s in waiting)
             raise Refused(f"migrations wait: {listed}; run `tessera db upgrade` first")
-
-
-async def _retire(old: Generation) -> None:
-    """Let a replaced generation answer what it has begun, then end it."""
-    limit = old.settings.server.shutdown_seconds
-    try:
-        async with asyncio.timeout(limit):
-            await old.drained()
-    except TimeoutError:
-        log.warning("requests outlived their generation", count=old.in_flight, seconds=limit)
-    await old.stop()
 
 
 def _tell(generation: Generation) -> None:

@@ -113,6 +113,13 @@ class RouteTable:
         for count in {entry.slashes for entry in self.entries if entry.slashes is not None}:
             self._by_slashes[count] = [e for e in self.entries if e.slashes in (None, count)]
 
+    def clear(self) -> None:
+        """Let go of every route; there is nothing to answer any more."""
+        self.entries.clear()
+        self.included.clear()
+        self._by_slashes.clear()
+        self._greedy.clear()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or raise the 404 or 405 that the version's handlers turn into a problem."""
         if not self._plain:
