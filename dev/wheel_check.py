@@ -1,7 +1,7 @@
 """Build the wheel and look inside: python -m dev.wheel_check.
 
-Everything under core, modules and demo that Git knows must be in it, with main.py and the entry
-points; nothing else may be. Ends with 1 and the names of what is missing or too much.
+Everything under core, modules and demo that Git knows must be in it, with the two files beside them
+and the entry points; nothing else may be. Ends with 1 and the names of what is missing or too much.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-SHIPPED = ("core/", "modules/", "demo/", "main.py")
+SHIPPED = ("core/", "modules/", "demo/", "main.py", "tessera_modulith.py")
 GROUPS = ("[console_scripts]", "[tessera.modules]", "[tessera.commands]")
 
 
