@@ -1,0 +1,1 @@
+"""Points for a shop on Tessera: orders earn them, and are paid with them."""

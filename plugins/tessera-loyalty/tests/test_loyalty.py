@@ -1,0 +1,146 @@
+"""Points over HTTP: earned, given, and paying for orders."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core.testing import AppFactory, SyncKitSession
+from tessera_loyalty.models import Movement
+
+ANN, BOB = 11, 12
+
+
+def test_an_account_in_both_versions(shop: Any) -> None:
+    """v1 tells cents, v2 an amount; whoever never had points has none."""
+    assert shop.as_ann("v1").get("/loyalty/me").json() == {
+        "user_id": ANN,
+        "points": 0,
+        "value_cents": 0,
+        "currency": "USD",
+        "redeem": False,
+    }
+    shop.grant(250)
+    assert shop.as_ann("v2").get("/loyalty/me").json() == {
+        "user_id": ANN,
+        "points": 250,
+        "value": {"amount": "2.50", "currency": "USD"},
+        "redeem": False,
+    }
+
+
+def test_points_pay_a_part(shop: Any) -> None:
+    """Points pay as discounts of lines, cent for cent; the rest earns a point a dollar."""
+    tea, jam = shop.product("18.00"), shop.product("5.00")
+    shop.grant(600)
+    shop.redeem()
+    answer = shop.order((tea, 1), (jam, 2)).json()
+    assert answer["total"] == {"amount": "22.00", "currency": "USD"}
+    assert [line["total"]["amount"] for line in answer["lines"]] == ["12.00", "10.00"]
+    assert [line["unit_price"]["amount"] for line in answer["lines"]] == ["18.00", "5.00"]
+    assert shop.points() == 22
+
+
+def test_points_do_not_pay_unasked(shop: Any) -> None:
+    """Without `redeem` an order earns and spends nothing; it can be switched off again."""
+    tea = shop.product("18.99")
+    assert shop.total((tea, 1)) == "18.99"
+    assert shop.points() == 18
+    shop.redeem()
+    shop.redeem(False)
+    assert shop.total((tea, 1)) == "18.99"
+    assert shop.points() == 36
+
+
+def test_an_order_may_come_to_nothing(shop: Any) -> None:
+    """Points may pay all of it; then nothing is earned."""
+    tea = shop.product("18.00")
+    shop.grant(2000)
+    shop.redeem()
+    assert shop.total((tea, 1)) == "0.00"
+    assert shop.points() == 200
+
+
+def test_settings_count(generous: Any) -> None:
+    """Value, share, currency and rate of earning are those of the settings."""
+    tea = generous.product("10.00", "EUR")
+    generous.grant(100)
+    generous.redeem()
+    assert generous.total((tea, 1)) == "5.00"
+    assert generous.points() == 100 - 20 + 10
+    dollars = generous.product("10.00", "USD")
+    assert generous.total((dollars, 1)) == "10.00"
+    assert generous.points() == 90
+
+
+def test_an_order_that_fails_costs_no_points(shop: Any) -> None:
+    """There is no order without its points, and no points without their order."""
+    tea = shop.product("18.00")
+    shop.grant(500)
+    shop.redeem()
+    assert shop.order((tea, 101)).status_code == 409
+    assert shop.points() == 500
+
+
+def test_points_are_spent_once(shop: Any) -> None:
+    """Of orders placed at once each spends what the others left."""
+    tea = shop.product("10.00")
+    shop.grant(2500)
+    shop.redeem()
+    with ThreadPoolExecutor(5) as threads:
+        placed = [threads.submit(shop.total, (tea, 1)) for _ in range(5)]
+    cents = [int(it.result().replace(".", "")) for it in placed]
+    spent, earned = 5000 - sum(cents), sum(it // 100 for it in cents)
+    # What one order earns may pay for the next: all in all nothing is lost and nothing is made up.
+    assert spent >= 2500
+    assert shop.points() == 2500 - spent + earned
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_who_may_grant(shop: Any, version: str) -> None:
+    """Grants need loyalty:grant; a full account is a 409, an empty grant a 422."""
+    path, body = "/loyalty/grants", {"user_id": BOB, "points": 10}
+    assert shop.app.client(version).post(path, json=body).status_code == 401
+    assert shop.as_ann(version).post(path, json=body).status_code == 403
+    given = shop.as_admin(version).post(path, json=body)
+    assert (given.status_code, given.json()) == (201, {**body, "balance": 10})
+    full = shop.as_admin(version).post(path, json={**body, "points": 10_000_000_000})
+    assert (full.status_code, full.json()["type"]) == (409, "/problems/too-many-points")
+    for wrong in ({"points": 0}, {"points": -5}, {"user_id": 0}, {"points": "7"}, {"more": 1}):
+        assert shop.as_admin(version).post(path, json={**body, **wrong}).status_code == 422
+    assert shop.points(BOB) == 10
+
+
+def test_nobody_signed_in(shop: Any) -> None:
+    """One's own account needs a caller."""
+    client = shop.app.client("v2")
+    assert client.get("/loyalty/me").status_code == 401
+    assert client.put("/loyalty/me", json={"redeem": True}).status_code == 401
+
+
+def test_every_movement_is_kept(app_factory: AppFactory, sync_session: SyncKitSession) -> None:
+    """The movements add up to the account, each with its reason."""
+    app = app_factory(modules=["loyalty"])
+    client = app.client("v2").as_user("admin", id=ANN)
+    price = {"amount": "9.99", "currency": "USD"}
+    body = {"sku": "T", "name": "Tea", "stock": 5, "price": price}
+    tea = client.post("/products", json=body).json()["id"]
+    client.post("/loyalty/grants", json={"user_id": ANN, "points": 99})
+    client.put("/loyalty/me", json={"redeem": True})
+    client.post("/orders", json={"lines": [{"product_id": tea, "quantity": 1}]})
+    found = sync_session.exec(select(Movement.reason, Movement.points).order_by(Movement.id))
+    assert list(found) == [("granted", 99), ("spent", -99), ("earned", 9)]
+    assert client.get("/loyalty/me").json()["points"] == 9
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"point_value_minor": 0}, {"redeem_percent": 101}, {"currency": "dollars"}, {"pionts": 1}],
+)
+def test_settings_that_make_no_sense(app_factory: AppFactory, wrong: dict[str, Any]) -> None:
+    """A wrong setting is named, and the module does not start with it."""
+    with pytest.raises(Exception, match=f"modules.loyalty.{next(iter(wrong))}"):
+        app_factory(modules=["loyalty"], settings={"modules": {"loyalty": wrong}})
