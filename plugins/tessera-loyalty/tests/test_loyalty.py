@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from core.plugin import Refused
 from core.testing import AppFactory, SyncKitSession
 from tessera_loyalty.models import Movement
 
@@ -142,5 +143,5 @@ def test_every_movement_is_kept(app_factory: AppFactory, sync_session: SyncKitSe
 )
 def test_settings_that_make_no_sense(app_factory: AppFactory, wrong: dict[str, Any]) -> None:
     """A wrong setting is named, and the module does not start with it."""
-    with pytest.raises(Exception, match=f"modules.loyalty.{next(iter(wrong))}"):
+    with pytest.raises(Refused, match=rf"modules\.loyalty\.{next(iter(wrong))}"):
         app_factory(modules=["loyalty"], settings={"modules": {"loyalty": wrong}})

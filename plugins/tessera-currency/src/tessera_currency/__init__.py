@@ -1,0 +1,1 @@
+"""Rates of exchange for a shop on Tessera, from a file."""
