@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from core.errors import Refused
+from core.errors import ConfigurationError, Refused, TesseraError
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
 
@@ -37,6 +38,7 @@ def serve(
     settings.refuse_unsafe(workers=count)
     if count > 1:
         preflight(settings)  # else every worker would fail, and be started again, for ever
+        configure_logging(settings)  # that was quiet; what is said from here on is wanted
     bound = bind(host or settings.server.host, settings.server.port if port is None else port)
     try:
         run(bound, settings, workers=count, reload=reload)
@@ -85,7 +87,9 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
     import uvicorn
     from uvicorn.supervisors import ChangeReload, Multiprocess
 
-    config = uvicorn.Config("main:app", **uvicorn_options(settings, workers=workers, reload=reload))
+    alone = remembering_app() if workers == 1 and not reload else None
+    options = uvicorn_options(settings, workers=workers, reload=reload)
+    config = uvicorn.Config(alone or "main:app", **options)
     # uvicorn raises the signal again when it is done: without this the exit code would be 143.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
@@ -97,9 +101,32 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
     elif workers > 1:
         Multiprocess(config, sockets=[bound]).run()
     else:
-        server.run(sockets=[bound])
+        with contextlib.suppress(SystemExit):  # uvicorn's word for a failed start is exit code 3
+            server.run(sockets=[bound])
+        if alone is not None and alone.failure is not None:
+            raise alone.failure
         if not server.started:
             raise typer.Exit(1)  # the reason has been logged
+
+
+def remembering_app() -> Any:
+    """The application; `failure` is why it did not start, as the command line tells it."""
+    from core.app import Tessera
+
+    class Remembering(Tessera):
+        failure: TesseraError | None = None
+
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except (ConfigurationError, Refused) as error:
+                self.failure = error
+                raise
+            except TesseraError as error:
+                self.failure = Refused(str(error))
+                raise
+
+    return Remembering()
 
 
 def uvicorn_options(settings: Settings, *, workers: int, reload: bool) -> dict[str, Any]:
