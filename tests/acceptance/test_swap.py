@@ -1,0 +1,189 @@
+"""Generations swapped in a real server under load: nobody notices but those who should.
+
+TESSERA_SOAK=1 does 50 swaps under load and 100 for the memory; without it a fifth of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.databases import database_url
+from tests.support.plants import Garden, minimal
+from tests.support.rows import query
+from tests.support.swapping import PlantedInstallation, SwappingServer, enable, load, planted
+
+__all__ = ["database_url"]
+
+SOAK = bool(os.environ.get("TESSERA_SOAK"))
+SWAPS = 50 if SOAK else 10
+MEMORY_SWAPS, WARM_UP = (100, 20) if SOAK else (20, 8)
+FAULTS = re.compile(r"Socket errors.*|Non-2xx.*")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200 if SOAK else 300)]
+
+
+@pytest.fixture
+def installation(tmp_path: Path, sqlite_url: str, garden: Garden) -> PlantedInstallation:
+    """Planted modules on SQLite."""
+    return planted(tmp_path / "deployment", sqlite_url, garden)
+
+
+@contextmanager
+def serving(installation: PlantedInstallation) -> Iterator[SwappingServer]:
+    """A server that is ready; it ends with exit code 0 and every lifespan left."""
+    with installation.serving() as server:
+        running = SwappingServer(installation, server)
+        yield running
+    entered, left = running.lives()
+    assert sorted(left) == entered
+
+
+@asynccontextmanager
+async def wrk(running: SwappingServer, path: str) -> AsyncIterator[None]:
+    """wrk on an address meanwhile, where there is one; it must see no error either."""
+    program = shutil.which("wrk")
+    if program is None:
+        yield
+        return
+    url = f"{running.server.url}/v1{path}"
+    command = [program, "-t1", "-c8", "-d1200s", url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield
+        finally:
+            process.send_signal(2)  # it ends its connections and tells what it saw
+            said, _ = process.communicate(timeout=60)
+    assert "requests in" in said, said
+    assert FAULTS.findall(said) == []
+
+
+async def test_nobody_is_hurt_by_swaps(tmp_path: Path, database_url: str, garden: Garden) -> None:
+    """Swap after swap no connection breaks and no status is wrong, and the pools stay as they are.
+
+    Slow requests are answered by the generation that began them, which lives until then.
+    """
+    installation = planted(tmp_path / "deployment", database_url, garden)
+    with serving(installation) as running:
+        paths = {"/probe/fast": 4, "/probe/rows": 12, "/probe/slow": 3}
+        async with load(running.server.port, {"/probe/rows": 12}) as first:
+            await running.swap("probe")
+        files, backends = running.open_files(), await backends_of(database_url)
+        async with wrk(running, "/probe/fast"), load(running.server.port, paths) as asked:
+            for number in range(SWAPS):
+                await running.swap("probe", *["guest"] * (number % 2))
+                await asyncio.sleep(0.2)  # some requests for every generation
+        await running.alone()
+        assert (first.faults, asked.faults) == ([], [])
+        lives = running.lives()[0]
+        assert len(lives) == SWAPS + 2
+        assert running.get("/probe/fast") == lives[-1]
+        slow = asked.answers["/probe/slow"]
+        assert not any(answer["left"] for answer in slow)
+        assert any(answer["newest"] > answer["life"] for answer in slow)
+        assert set(asked.answers["/probe/fast"]) == set(lives[1:])
+        assert running.open_files() <= files + 1
+        assert await backends_of(database_url) <= backends
+        assert running.server.faults() == []
+
+
+async def backends_of(database_url: str) -> int:
+    """How many connections a PostgreSQL server has for that database; 0 for SQLite."""
+    if database_url.startswith("sqlite"):
+        return 0
+    found = await asyncio.to_thread(
+        query,
+        database_url,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = 'tessera'",
+    )
+    return int(found[0][0])
+
+
+async def test_memory_stays(installation: PlantedInstallation) -> None:
+    """After many swaps a process is at most 5% larger than after the first few."""
+    with serving(installation) as running:
+        for _ in range(WARM_UP):
+            await running.swap("probe", "guest")
+        await running.alone()
+        before = running.memory_kib()
+        for _ in range(MEMORY_SWAPS):
+            await running.swap("probe", "guest")
+        await running.alone()
+        after = running.memory_kib()
+        print(f"memory after {WARM_UP} swaps {before} KiB, after {MEMORY_SWAPS} more {after} KiB")
+        assert after <= before * 1.05
+
+
+async def test_modules_come_and_go(installation: PlantedInstallation) -> None:
+    """A module that is added answers and is in the schema; one that was removed is in neither."""
+    with serving(installation) as running:
+        here = running.server
+
+        def guest() -> tuple[int, bool]:
+            paths = here.call("GET", "/v1/openapi.json").json()["paths"]
+            return here.call("GET", "/v1/guest").status_code, "/guest" in paths
+
+        assert guest() == (404, False)
+        await running.swap("probe", "guest")
+        assert guest() == (200, True)
+        await running.swap("probe")
+        assert guest() == (404, False)
+        missing = here.call("GET", "/v1/guest")
+        assert missing.headers["content-type"] == "application/problem+json"
+
+
+BROKEN = {
+    "not TOML": ("[modules.probe\n", "settings.toml"),
+    "an unknown key": ("[server]\nprot = 1\n", "server.prot"),
+    "a required module that is missing": (
+        "[modules.nowhere]\nenabled = true\nrequired = true\n",
+        "nowhere",
+    ),
+}
+
+
+async def test_bad_settings_change_nothing(installation: PlantedInstallation) -> None:
+    """A settings file that is wrong leaves all as it was, and the log says what is wrong."""
+    with serving(installation) as running:
+        await running.swap("probe", "guest")
+        for text, named in BROKEN.values():
+            (installation.folder / "settings.toml").write_text(text)
+            said = await running.hang_up("settings not taken over")
+            assert named in said
+            assert running.get("/probe/fast") == 2
+            assert running.get("/guest") == {"module": "guest"}
+        await running.swap("probe")
+        assert running.get("/probe/fast") == 3
+
+
+async def test_a_module_that_cannot_start_stays_out(
+    installation: PlantedInstallation, garden: Garden
+) -> None:
+    """A module whose lifespan fails after a swap is left out; the others are served anew."""
+    garden.plant("broken", minimal("broken", "@hookimpl\ndef lifespan(context): raise OSError(7)"))
+    with serving(installation) as running:
+        await running.swap("probe", "broken")
+        assert running.get("/probe/fast") in running.lives()[0][1:]
+        assert re.search(r"module failed.*broken", running.server.log)
+        assert running.server.call("GET", "/readyz").status_code in (200, 503)
+
+
+async def test_sections_of_the_process_wait_for_its_next_start(
+    installation: PlantedInstallation,
+) -> None:
+    """What a swap cannot change (here the port) is kept, and the log says so."""
+    with serving(installation) as running:
+        installation.head = installation.head.replace("[server]\n", "[server]\nport = 1\n")
+        enable(installation, "probe", "guest")
+        said = await running.hang_up("ready ")
+        assert re.search(r"takes effect at the next start.*server", said)
+        assert running.get("/guest") == {"module": "guest"}
