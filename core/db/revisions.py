@@ -56,6 +56,11 @@ class ModuleMigrations:
             raise ModuleFailure(f"migrations {self.location!r} name no folder", remedy=remedy)
         try:
             found = importlib.resources.files(package) / folder
+        except NotADirectoryError as error:  # an editable install of a namespace package
+            raise ModuleFailure(
+                f"migrations {self.location!r}: {package} is no package with an __init__.py",
+                remedy=f"add an __init__.py to the folder of {package}",
+            ) from error
         except (ImportError, TypeError) as error:
             raise ModuleFailure(f"migrations {self.location!r}: {error}", remedy=remedy) from error
         if not isinstance(found, Path):
@@ -72,7 +77,7 @@ class ModuleMigrations:
         config = Config()
         for option, value in {
             "script_location": str(ENVIRONMENT),
-            "version_locations": str(self.folder()),
+            "version_locations": str(self.folder()) if self.location else "",
             "path_separator": "newline",
             "file_template": "%(rev)s_%(slug)s",
         }.items():

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from importlib.machinery import ModuleSpec
 
 import pytest
 from sqlalchemy import text
@@ -150,6 +151,29 @@ async def test_wrong_location(
     [result] = await migrations.upgrade(database, [ModuleMigrations("one", location)])
     assert reason in str(result.failure)
     assert "package:folder" in str(result.failure)
+
+
+async def test_namespace_package_is_told_to_be_a_package(
+    database: Database, nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package without __init__.py, installed as editable, is told what it lacks."""
+    marker = "__editable__.one.finder.__path_hook__"  # what setuptools puts on sys.path
+
+    class Finder:
+        def __init__(self, path: str) -> None:
+            if path != marker:
+                raise ImportError(path)
+
+        def find_spec(self, name: str, target: object = None) -> ModuleSpec:
+            found = ModuleSpec(name, None, is_package=True)
+            found.submodule_search_locations = [marker]
+            return found
+
+    monkeypatch.setattr(sys, "path_hooks", [*sys.path_hooks, Finder])
+    monkeypatch.syspath_prepend(marker)
+    [result] = await migrations.upgrade(database, [ModuleMigrations("one", "bare_one:migrations")])
+    assert "bare_one is no package with an __init__.py" in str(result.failure)
+    assert "add an __init__.py" in str(result.failure)
 
 
 async def test_zipped_package_is_refused(
