@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,7 @@ def measure(names: list[str], options: Options) -> dict[str, Figure]:
 def main() -> int:
     """Measure, print, and write the results down."""
     asked = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no contender outlives the run
     options = Options(seconds=asked.seconds, rounds=asked.rounds)
     try:
         figures = measure(asked.only or [*FIGURES], options)

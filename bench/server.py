@@ -45,6 +45,14 @@ class Contender:
     """Addresses that must exist once it is ready: a host that lost its modules is fast too."""
 
 
+@dataclass(frozen=True)
+class Start:
+    """How long it took to the first 200: seconds by the clock, and of CPU time."""
+
+    wall: float
+    cpu: float
+
+
 class Server:
     """A running contender."""
 
@@ -59,8 +67,8 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> float:
-        """Start it and wait for the first 200; gives the seconds that this took."""
+    def start(self) -> Start:
+        """Start it, wait for the first 200, and see that nothing is missing. Raises RigError."""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_")}
         search = os.pathsep.join(map(str, [*self.contender.paths, ROOT]))
         command = [sys.executable, "-m", "uvicorn", self.contender.app, f"--port={self.port}"]
@@ -73,19 +81,24 @@ class Server:
             stderr=self._log,
             stdin=subprocess.DEVNULL,
         )
+        try:
+            self._wait(self._process, until=began + START_SECONDS)
+            start = Start(time.perf_counter() - began, self.cpu_seconds())
+            self._prove()
+        except BaseException:
+            self.stop()
+            raise
+        return start
+
+    def _wait(self, process: subprocess.Popen[bytes], *, until: float) -> None:
         while not self._answers():
-            if self._process.poll() is not None or time.perf_counter() - began > START_SECONDS:
-                self.stop()
+            if process.poll() is not None or time.perf_counter() > until:
                 raise RigError(f"{self.contender.name} did not start:\n{self.log()}")
             time.sleep(POLL_SECONDS)
-        took = time.perf_counter() - began
-        self._prove()
-        return took
 
     def _prove(self) -> None:
         for path in self.contender.proofs:
             if self.get(path)[0] == 404:
-                self.stop()
                 raise RigError(f"{self.contender.name} has no {path}:\n{self.log()}")
 
     def _answers(self) -> bool:
