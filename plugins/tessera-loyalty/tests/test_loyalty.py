@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from core.plugin import Refused
+from core.plugin import CheckContext, Refused
 from core.testing import AppFactory, SyncKitSession
 from tessera_loyalty.models import Movement
+from tessera_loyalty.module import gives_money_away, manifest
+from tessera_loyalty.settings import LoyaltySettings
 
 ANN, BOB = 11, 12
 
@@ -145,3 +147,13 @@ def test_settings_that_make_no_sense(app_factory: AppFactory, wrong: dict[str, A
     """A wrong setting is named, and the module does not start with it."""
     with pytest.raises(Refused, match=rf"modules\.loyalty\.{next(iter(wrong))}"):
         app_factory(modules=["loyalty"], settings={"modules": {"loyalty": wrong}})
+
+
+@pytest.mark.parametrize(("points", "value", "codes"), [(1, 99, []), (4, 25, ["LOYALTY001"])])
+def test_points_that_give_everything_back(
+    shop: Any, points: int, value: int, codes: list[str]
+) -> None:
+    """`tessera check` warns of orders that earn as much as they cost."""
+    chosen = LoyaltySettings(points_per_unit=points, point_value_minor=value)
+    context = CheckContext("loyalty", manifest(), settings=chosen, app=shop.app.settings)
+    assert [found.code for found in gives_money_away(context)] == codes

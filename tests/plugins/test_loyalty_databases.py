@@ -1,0 +1,69 @@
+"""Loyalty's rows under concurrency on both databases: no deadlock with orders, no point lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from core.context import Context
+from tests.support.databases import database_url
+from tests.support.environments import ROOT
+from tests.support.plants import Garden
+from tests.support.shop import Shop, open_shop
+
+__all__ = ["database_url"]
+
+
+@pytest.fixture
+def shop(garden: Garden, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Iterator[Shop]:
+    """A shop with the plugin as it lies in the sources."""
+    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "tessera-loyalty" / "src"))
+    info = garden.folder / "tessera_loyalty-1.0.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tessera-loyalty\nVersion: 1.0.0\n")
+    (info / "entry_points.txt").write_text("[tessera.modules]\nloyalty = tessera_loyalty.module\n")
+    with open_shop(database_url, "loyalty") as opened:
+        yield opened
+
+
+async def books(context: Context) -> dict[str, int]:
+    """What the account has, and what its movements come to by reason."""
+    async with context.read() as session:
+        found = {"account": (await session.exec(text(ACCOUNT))).one()[0]}
+        rows = await session.exec(text(MOVEMENTS))
+        return found | {reason: int(points) for reason, points in rows}
+
+
+ACCOUNT = "SELECT sum(points) FROM loyalty_accounts"
+MOVEMENTS = "SELECT reason, sum(points) FROM loyalty_movements GROUP BY reason"
+
+
+def test_orders_and_grants_at_once(shop: Shop) -> None:
+    """Nobody waits for ever, no point is lost or made up, and none pays twice."""
+    teas = [shop.product(stock=1000) for _ in range(3)]
+    shop.call("PUT", "/v2/loyalty/me", shop.ann, {"redeem": True})
+    grant = {"user_id": shop.ann.id, "points": 700}
+    calls = [
+        lambda n=n: (  # type: ignore[misc]
+            shop.call("POST", "/v1/loyalty/grants", shop.admin, grant)
+            if n % 4 == 0
+            else shop.order(shop.ann, (teas[n % 3], 1), (teas[(n + 1) % 3], 1))
+        )
+        for n in range(24)
+    ]
+    assert shop.at_once(calls) == [201] * 24
+    orders = shop.call("GET", "/v1/orders?limit=100", shop.ann).json()
+    kept = shop.people.inside("loyalty", books)
+    assert kept["granted"] == 6 * 700
+    assert kept["spent"] == sum(it["total_cents"] for it in orders) - 18 * 3600
+    assert kept["earned"] == sum(it["total_cents"] // 100 for it in orders)
+    assert kept["account"] == kept["granted"] + kept["spent"] + kept["earned"]
+
+
+def test_the_first_order_of_many_at_once(shop: Shop) -> None:
+    """Several first orders of one person make one account."""
+    tea = shop.product(stock=100)
+    assert shop.at_once([lambda: shop.order(shop.bob, (tea, 1))] * 6) == [201] * 6
+    assert shop.people.inside("loyalty", books) == {"account": 6 * 18, "earned": 6 * 18}
