@@ -120,3 +120,13 @@ def test_every_verb_explains_itself(nowhere: CommandLine, verb: str) -> None:
     shown = nowhere(verb, "--help")
     assert shown.code == 0
     assert "--module" in shown.out
+
+
+def test_a_module_without_revisions_has_nothing_to_do(db: CommandLine, tmp_path: Path) -> None:
+    """A module that keeps nothing in the database stands in the way of no verb."""
+    with (tmp_path / "settings.toml").open("a") as settings:
+        settings.write("[modules.cache]\nenabled = true\n")
+    for verb in ("status", "upgrade", "check"):
+        done = db(verb)
+        assert done.code == 0, done.err
+        assert "cache" not in done.out
