@@ -62,6 +62,10 @@ class Hooks:
         caller = getattr(self._manager.hook, name, None)
         return caller is not None and bool(caller.get_hookimpls())
 
+    def forget(self) -> None:
+        """Let go of the module's hooks: it has none from now on."""
+        vars(self._manager.hook).clear()
+
     def call(self, name: str, **arguments: Any) -> Any:
         """What the module's implementation returns; None without one.
 

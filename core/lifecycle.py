@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import structlog
 
 from core import last_start, preflight
-from core.courtesy import beside_traffic
+from core.courtesy import Worker, beside_traffic
 from core.db import migrations
 from core.dismantle import dismantle
 from core.errors import ModuleFailure, Refused
@@ -51,6 +51,7 @@ class Lifecycle:
         self._migrate = migrate
         self._authenticators = tuple(authenticators)
         self._current: Generation | None = None
+        self._worker = Worker()
         self._swapping = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -93,6 +94,7 @@ class Lifecycle:
             if last is not None:
                 await last.stop()
             await self.settled()
+            self._worker.close()
 
     async def _retire(self, old: Generation) -> None:
         """Let a replaced generation answer what it has begun, then end it."""
@@ -105,13 +107,13 @@ class Lifecycle:
         await old.stop()
         if not old.in_flight:
             with beside_traffic():
-                await asyncio.to_thread(dismantle, old, keep=self._current)
+                await self._worker.run(dismantle, old, self._current)
 
     async def _make(self, settings: Settings) -> Generation:
         """A started generation of every module that can start."""
         excluded = await asyncio.to_thread(preflight.failures_of, settings)
         while True:
-            generation = await asyncio.to_thread(self._build, settings, dict(excluded))
+            generation = await self._worker.run(self._build, settings, dict(excluded))
             try:
                 await self._prepare_database(generation)
                 await generation.start()

@@ -25,7 +25,7 @@ __all__ = ["database_url"]
 
 SOAK = bool(os.environ.get("TESSERA_SOAK"))
 SWAPS = 50 if SOAK else 10
-MEMORY_SWAPS, WARM_UP = (100, 20) if SOAK else (20, 8)
+MEMORY_SWAPS, WARM_UP = (100, 20) if SOAK else (30, 10)
 FAULTS = re.compile(r"Socket errors.*|Non-2xx.*")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200 if SOAK else 300)]
