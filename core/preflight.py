@@ -46,9 +46,9 @@ def failures_of(settings: Settings) -> dict[str, ModuleFailure]:
     if not wanted:
         return {}
     found = discovery.find()
-    wanted = [found[n] for n, s in settings.modules.items() if s.enabled and n in found]
+    enabled = [found[n] for n, s in settings.modules.items() if s.enabled and n in found]
     # What came in one piece with core is as much to be trusted as core, which runs already.
-    strangers = [module for module in wanted if module.distribution != DISTRIBUTION]
+    strangers = [module for module in enabled if module.distribution != DISTRIBUTION]
     return inspect(strangers, versions=list(settings.api.versions))
 
 
