@@ -36,9 +36,11 @@ def _of_row(cells: list[str]) -> list[str]:
     _concept, _here, letters, where, tests = cells
     lives = {"A", "B"} & set(letters.split())
     wrong = [f"no test named for {letters}"] if lives and "::" not in tests else []
-    for letter in {"E", "L"} & set(letters.split()):
-        if f"planned ({letter})" not in tests:
-            wrong.append(f"does not say what is planned for {letter}")
+    wrong += [
+        f"does not say what is planned for {letter}"
+        for letter in ("E", "L")
+        if letter in letters.split() and f"planned ({letter})" not in tests
+    ]
     wrong += [f"no {it}" for it in NAMED.findall(where) if A_PATH.fullmatch(it) and not _is(it)]
     if "planned" not in where and not any(_is(it) for it in NAMED.findall(where)):
         wrong.append("names no place")
