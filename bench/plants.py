@@ -42,10 +42,16 @@ EMPTY = """
 
 def plant(folder: Path, module_id: str, *, routes: int) -> None:
     """A distribution with one module; `routes` 0 gives one route at the prefix itself."""
+    body = "".join(ROUTE.format(id=module_id, number=n) for n in range(routes))
+    plant_source(
+        folder, module_id, MODULE.format(id=module_id, routes=body or EMPTY.format(id=module_id))
+    )
+
+
+def plant_source(folder: Path, module_id: str, source: str) -> None:
+    """A distribution with one module, made of `source`."""
     package = folder / f"planted_{module_id}"
     package.mkdir(parents=True)
-    body = "".join(ROUTE.format(id=module_id, number=n) for n in range(routes))
-    source = MODULE.format(id=module_id, routes=body or EMPTY.format(id=module_id))
     (package / "__init__.py").write_text("")
     (package / "module.py").write_text(source)
     metadata = folder / f"planted_{module_id}-1.0.dist-info"

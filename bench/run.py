@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "RESULTS.md"
 sys.path.insert(0, str(ROOT))
 
-from bench import rates, report, starts  # noqa: E402
+from bench import rates, report, starts, swap  # noqa: E402
 from bench.figure import Figure, Options  # noqa: E402
 from bench.machine import CORES, LOAD_CORE, RigError, needed  # noqa: E402
 
@@ -33,6 +33,7 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "start": starts.start_up,
     "plugins": starts.fifty_plugins,
     "memory": starts.memory,
+    "swap": swap.swaps,
 }
 
 
