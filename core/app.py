@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 import structlog
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import TesseraError
 from core.generation import Generation
+from core.http.cors import Cors
 from core.http.edge import Edge
 from core.http.metrics import Metrics
 from core.http.root import root_app
@@ -24,9 +24,6 @@ from core.reload import Hangup, reload
 from core.settings import Settings, load_settings
 
 log = structlog.get_logger("tessera.app")
-
-EXPOSED = ["X-Request-ID", "X-Process-Time", "Deprecation", "Sunset", "Link", "Retry-After"]
-"""Headers that a script of another origin may read."""
 
 
 class Tessera:
@@ -80,7 +77,7 @@ class Tessera:
         try:
             await self.start()
         except TesseraError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            await send({"type": "lifespan.startup.failed", "message": error.for_operators})
             return
         except BaseException as error:
             log.exception("start failed")
@@ -132,24 +129,15 @@ class Tessera:
             return lifecycle.current
 
         metrics = Metrics(current) if metrics_on(settings) else None
-        edge: ASGIApp = Edge(
+        return Edge(
             current=current,
+            cors=Cors(settings.cors) if settings.cors.allowed_origins else None,
             root=root_app(current, metrics),
             metrics=metrics,
             access=settings.server.access_log,
             hsts=settings.app.environment == "production",
             max_body_bytes=settings.server.max_body_bytes,
         )
-        if settings.cors.allowed_origins:
-            edge = CORSMiddleware(
-                edge,
-                allow_origins=list(settings.cors.allowed_origins),
-                allow_credentials=settings.cors.allow_credentials,
-                allow_methods=["*"],
-                allow_headers=["*"],
-                expose_headers=EXPOSED,
-            )
-        return edge
 
 
 def spare_the_collector() -> None:

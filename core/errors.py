@@ -34,6 +34,16 @@ from typing import Any, ClassVar
 class TesseraError(Exception):
     """The root of everything raised on purpose."""
 
+    @property
+    def for_operators(self) -> str:
+        """One line for whoever runs this service: may name servers and paths, never a secret."""
+        return str(self)
+
+    @property
+    def for_operators(self) -> str:
+        """What whoever runs this service may know of it: on the command line and in the log."""
+        return str(self)
+
 
 class ConfigurationError(TesseraError):
     """Settings cannot be used. The text is one line: what, where, and the nearest right thing."""
@@ -196,6 +206,19 @@ class Unavailable(Problem):
     slug = "unavailable"
     title = "Not available just now"
 
-    def __init__(self, detail: str = "", *, retry_after: int = 1, **extensions: Any) -> None:
-        """`retry_after` is in seconds."""
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        retry_after: int = 1,
+        for_operators: str = "",
+        **extensions: Any,
+    ) -> None:
+        """`retry_after` is in seconds; `for_operators` says more than callers may know."""
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extensions)
+        self._for_operators = for_operators
+
+    @property
+    def for_operators(self) -> str:
+        """What was to be reached and why it was not; the detail when nobody knows more."""
+        return self._for_operators or self.detail

@@ -16,9 +16,11 @@ import typer
 from typer.core import TyperGroup
 
 from core import __version__
-from core.errors import ConfigurationError, Refused
+from core.errors import ConfigurationError, TesseraError
 
 COMMANDS_GROUP = "tessera.commands"
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""Wrong usage of any kind; typer exports only this child of it."""
 
 
 VERBS = {
@@ -88,6 +90,7 @@ def build() -> typer.Typer:
         cls=RootGroup,
         name="tessera",
         no_args_is_help=True,
+        add_completion=False,
         pretty_exceptions_enable=False,
         help="Tessera: a modular monolith for FastAPI. settings.toml says which modules live.",
     )
@@ -106,14 +109,24 @@ def build() -> typer.Typer:
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     try:
-        build()(standalone_mode=True)
+        code = build()(standalone_mode=False)
     except ConfigurationError as error:
-        _end(f"configuration: {error}", 2)
-    except Refused as error:
-        _end(str(error), 1)
-    except KeyboardInterrupt:
+        _end(f"configuration: {error.for_operators}", 2)
+    except TesseraError as error:
+        _end(error.for_operators, 1)
+    except UsageError as error:
+        _end_wrong_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
         _end("interrupted", 130)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_wrong_usage(error: Any) -> NoReturn:
+    """One line and the way to the help; the help itself where nothing at all was asked."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(error.message, err=True)  # empty where rich has printed the help already
+        sys.exit(2)
+    _end(f"{error.format_message()} See: {error.ctx.command_path} --help", 2)
 
 
 def _end(line: str, code: int) -> NoReturn:

@@ -8,6 +8,7 @@ endpoint (measured: 12,700 to 5,350 requests/s).
 
 from __future__ import annotations
 
+import re
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import InternalError, NotFound
 from core.http.body import BODY_HEADERS, BodyLimit
+from core.http.cors import Cors
 from core.http.problems import problem_response
 from core.http.version import first_segment
 from core.identity import SCOPE_PRINCIPAL
@@ -55,11 +57,13 @@ class Edge:
         hsts: bool,
         max_body_bytes: int,
         metrics: Metrics | None = None,
+        cors: Cors | None = None,
     ) -> None:
         self._current = current
         self._root = root
         self._access = access
         self._metrics = metrics
+        self._cors = cors
         self._limit = BodyLimit(max_body_bytes)
         self._headers = [*SECURITY_HEADERS, HSTS] if hsts else SECURITY_HEADERS
 
@@ -67,6 +71,7 @@ class Edge:
         """Serve one request or socket; the generation that began it also ends it."""
         started = perf_counter()
         request_header = version_header = body_header = None
+        origin = False
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 request_header = value
@@ -74,6 +79,8 @@ class Edge:
                 version_header = value
             elif name in BODY_HEADERS:
                 body_header = name, value
+            elif name == b"origin":
+                origin = True
         info = RequestInfo(
             request_id=request_id_from(request_header),
             method=scope.get("method", "WEBSOCKET"),
@@ -88,11 +95,11 @@ class Edge:
         async def send_with_headers(message: Message) -> None:
             nonlocal begun, ended
             kind = message["type"]
-            if kind == "http.response.start":
+            if kind == "http.response.start" or kind == "websocket.http.response.start":
                 begun = True
                 info.status = message["status"]
                 self._add_headers(message, info.id, started, extra)
-            elif kind == "http.response.body":
+            elif kind == "http.response.body" or kind == "websocket.http.response.body":
                 ended = not message.get("more_body", False)
             await send(message)
 
@@ -101,6 +108,8 @@ class Edge:
             target, child = self._route(generation, scope, info, version_header, extra)
             if body_header is not None:
                 target = self._limit.guard(target, *body_header)
+            if origin and self._cors is not None and scope["type"] == "http":
+                target = self._cors.guard(target)
             await target(child, receive, send_with_headers)
         except Exception:
             _note(info, child)
@@ -136,7 +145,7 @@ class Edge:
         name = first_segment(below)
         version = generation.versions.get(name)
         if version is None:
-            if name in ROOT_SEGMENTS:
+            if name in ROOT_SEGMENTS and scope["type"] == "http":
                 return self._root, child
             extra.append((b"vary", b"Accept-Version"))
             if wanted is not None:
@@ -149,6 +158,8 @@ class Edge:
         info.version = name
         extra.extend(version.lifetime_headers)
         child["root_path"] = child["app_root_path"] = f"{root_path}/{name}"
+        if child["path"] == child["root_path"]:
+            child["path"] += "/"  # the version's own front page
         return version, child
 
     def _add_headers(
@@ -176,8 +187,8 @@ ROOT_SEGMENTS = frozenset({"", "health", "livez", "readyz", "problems", "metrics
 
 def _no_version(wanted: bytes | None, path: str, generation: Generation) -> ASGIApp:
     known = [v.removeprefix("v") for v in generation.versions]
-    if wanted is not None:
-        asked = wanted.decode("latin-1")
+    asked = first_segment(path) if wanted is None else wanted.decode("latin-1")
+    if wanted is not None or re.fullmatch(r"v[0-9]+", asked):
         problem = NotFound(f"There is no version {asked!r}; there are {', '.join(known)}.")
     else:
         problem = NotFound(

@@ -105,11 +105,10 @@ def _visible(generation: Generation) -> list[type[Problem]]:
         for m in generation.registry.enabled
         if m.hooks is not None
     )
-    unique = {
-        p.slug: p
-        for p in all_problems()
-        if p.__module__ == "core.errors" or p.__module__.startswith(packages)
-    }
+    unique: dict[str, type[Problem]] = {}
+    for problem in all_problems():  # a base before what is made of it: the base explains the slug
+        if problem.__module__.startswith(("core.", *packages)):
+            unique.setdefault(problem.slug, problem)
     return [unique[slug] for slug in sorted(unique)]
 
 

@@ -20,6 +20,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from core.errors import NotFound
+from core.http.problems import problem_response
 from core.identity import Access, is_public_marker
 
 _PLAIN = {
@@ -142,15 +144,23 @@ class RouteTable:
             allowed |= methods or set()
         if allowed:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
-        if method is None:
-            await send({"type": "websocket.close", "code": 1000, "reason": "not found"})
-            return
-        raise HTTPException(404)
+        await nothing_here(scope, receive, send)
 
     async def _as_fastapi_does(self, scope: Scope, receive: Receive, send: Send) -> None:
         finder = APIRouter(redirect_slashes=False)
         finder.routes.extend(self.included)
         await finder.app(scope, receive, send)
+
+
+async def nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    """The 404 of a path that no route matches, told to a socket's handshake as well."""
+    if scope["type"] == "http":
+        raise HTTPException(404)
+    if "websocket.http.response" in scope.get("extensions", {}):
+        problem = NotFound(f"There is no socket at {scope['path']}.")
+        await problem_response(problem, scope)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1000, "reason": "not found"})
 
 
 def _is_plain(router: APIRouter, entries: Sequence[Entry]) -> bool:

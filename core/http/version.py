@@ -18,14 +18,16 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
-from starlette.routing import Router
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import ModuleFailure
 from core.http.docs import add_docs
 from core.http.openapi import enrich
 from core.http.problems import exception_handlers
-from core.http.routing import Entry, RouteTable
+from core.http.routing import Entry, RouteTable, nothing_here
 from core.request import SCOPE_REQUEST
 
 if TYPE_CHECKING:
@@ -61,8 +63,12 @@ class VersionApp(FastAPI):
             redirect_slashes=False,
         )
         self.dependency_overrides = overrides
-        self.own_routes = list(add_docs(self)) if docs_on(settings) else []
+        pages = list(add_docs(self)) if docs_on(settings) else []
+        self.own_routes = [Route("/", self._front), *pages]
         self.lifetime_headers = lifetime_headers(name, settings)
+        lifetime = settings.api.versions[name].model_dump(mode="json", exclude_none=True)
+        self._told: dict[str, str] = lifetime
+        self._pages = PAGES if pages else {}
         # Starlette calls this innermost, behind the error handlers and FastAPI's exit stacks.
         self.router.middleware_stack = SegmentDispatch(
             self.tables, Router(routes=self.own_routes, redirect_slashes=False)
@@ -118,6 +124,14 @@ class VersionApp(FastAPI):
                 f"the prefix '/{segment}' is reserved", remedy="choose another prefix"
             )
 
+    async def _front(self, request: Request) -> Response:
+        """``GET /v1``: where this version's documents are, and how long it lives."""
+        root = request.scope["root_path"]
+        document = {"name": self.title, "version": self.version_name, **self._told}
+        for name, path in self._pages.items():
+            document[name] = f"{root}{path}"
+        return JSONResponse(document)
+
     def openapi(self) -> dict[str, Any]:
         """The version's schema, made once; safe from several threads."""
         with self.lock:
@@ -149,6 +163,7 @@ def telemetry_is_set_up() -> bool:
     return not all("Proxy" in type(provider).__name__ for provider in providers)
 
 
+PAGES = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json"}
 RESERVED = frozenset({"docs", "redoc", "openapi.json", "assets"})
 
 
@@ -162,7 +177,8 @@ class SegmentDispatch:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         table = self._tables.get(first_segment(scope["path"][len(scope["root_path"]) :]))
         if table is None:
-            await self._own(scope, receive, send)
+            own = self._own if scope["type"] == "http" else nothing_here
+            await own(scope, receive, send)
             return
         scope[SCOPE_REQUEST].module = table.module
         await table(scope, receive, send)

@@ -79,6 +79,7 @@ class Standing:
 class UserNotFound(NotFound):
     """There is no user with this id."""
 
+    slug = "user-not-found"
     title = "No such user"
 
 

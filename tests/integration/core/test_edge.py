@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
 
 from tests.support.apps import app_for, serving
 from tests.support.plants import Garden, minimal
@@ -87,7 +88,8 @@ PATHS = [
     ("GET", "/problems/nonsense", 404),
     ("POST", "/health", 405),
     ("GET", "/nowhere", 404),
-    ("GET", "/v1", 404),
+    ("GET", "/v1", 200),
+    ("GET", "/v1/", 200),
     ("GET", "/v9/demo", 404),
     ("GET", "/v1/nowhere", 404),
     ("GET", "/v1/docs", 200),
@@ -174,6 +176,7 @@ def test_accept_version_chooses(client: TestClient) -> None:
     unknown = client.get("/demo", headers={"Accept-Version": "9"})
     assert unknown.status_code == 404
     assert "there are 1, 2" in unknown.json()["detail"]
+    assert "no version 'v9'; there are 1, 2" in client.get("/v9/demo").json()["detail"]
     bare = client.get("/demo")
     assert bare.status_code == 404
     assert "Accept-Version" in bare.headers["Vary"]
@@ -224,6 +227,15 @@ def test_cors_lets_the_named_origin_in(client: TestClient) -> None:
         "/v1/demo", headers={**origin, "Access-Control-Request-Method": "POST"}
     )
     assert preflight.status_code == 200
+    assert preflight.headers["X-Request-ID"]
+    assert preflight.headers["X-Content-Type-Options"] == "nosniff"
+    refused = client.options(
+        "/v1/demo",
+        headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"},
+    )
+    assert refused.status_code == 400
+    assert refused.json()["type"] == "/problems/bad-request"
+    assert refused.json()["request_id"] == refused.headers["X-Request-ID"]
     assert preflight.headers["Access-Control-Allow-Origin"] == "https://shop.example"
     assert client.get("/v1/nowhere", headers=origin).headers["Access-Control-Allow-Origin"]
     stranger = client.get("/v1/demo", headers={"Origin": "https://evil.example"})
@@ -304,3 +316,26 @@ def test_docs_are_off_in_production_unless_asked_for(garden: Garden, sqlite_url:
         for page in ("docs", "redoc", "openapi.json"):
             assert client.get(f"/v1/{page}").status_code == 404
         assert "docs" not in client.get("/").json()["versions"]["v1"]
+
+
+def test_a_version_has_a_front_page_of_its_own(client: TestClient) -> None:
+    """``/v1``, where the front page and the successor link lead, says where its documents are."""
+    document = client.get("/v1").json()
+    assert document["version"] == "v1"
+    for name in ("docs", "redoc", "openapi"):
+        assert client.get(document[name]).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/nowhere", "/v1/demo/no/socket", "/nowhere", "/v7/x"])
+def test_a_socket_that_is_not_there_is_a_problem_too(client: TestClient, path: str) -> None:
+    """The handshake of a socket at an unknown path is answered with the 404 problem."""
+    with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect(path):
+        pass
+    assert denied.value.status_code == 404
+    assert denied.value.headers["X-Request-ID"]
+    assert denied.value.json()["type"] == "/problems/not-found"
+
+
+def test_the_ground_type_explains_its_own_slug(client: TestClient) -> None:
+    """A module's subclass that keeps its parent's slug does not take the explanation over."""
+    assert client.get("/problems/not-found").json()["title"] == "Not found"
