@@ -103,6 +103,18 @@ def test_a_planted_import_breaks_its_contract(tree: Path, contract: str) -> None
     assert file.removesuffix(".py").replace("/", ".") in done.stdout
 
 
+@pytest.mark.parametrize(
+    "helper",
+    ["modules/orders/drafting.py", "modules/catalog/stock.py", "modules/auth/passwords.py"],
+)
+def test_a_helper_of_a_service_knows_no_http_either(tree: Path, helper: str) -> None:
+    """A file beside the house's shape, where rules may live as well, is held to the same arrow."""
+    plant(tree, helper, "from fastapi import Request")
+    done = lint_imports(tree)
+    assert "services, repositories, models and contracts know no HTTP BROKEN" in done.stdout
+    assert helper.removesuffix(".py").replace("/", ".") in done.stdout
+
+
 def test_the_tree_keeps_the_arrows(tree: Path) -> None:
     """dev.arrows finds nothing in the sources as they are."""
     done = arrows(tree)
