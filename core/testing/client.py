@@ -41,7 +41,8 @@ def _header_of(principal: Principal) -> str:
 class Client(TestClient):
     """Requests to one version of a `RunningApp`: ``client.get("/points")`` asks /v1/points.
 
-    An httpx client otherwise. Requests may come from several threads at once.
+    An httpx client otherwise. Requests may come from several threads at once. `version` is the one
+    that it talks to; None at the root.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Client(TestClient):
         self.portal = app.portal
         self.auth = self._sign
         self._running = app
-        self._version = version
+        self.version = version
         self._principal = principal
 
     def as_user(
@@ -67,7 +68,7 @@ class Client(TestClient):
         enabled module declares.
         """
         principal = self._running.principal(role, permissions=permissions, id=id)
-        return Client(self._running, self._version, principal=principal)
+        return Client(self._running, self.version, principal=principal)
 
     def websocket_connect(
         self, url: str, subprotocols: Sequence[str] | None = None, **kwargs: Any

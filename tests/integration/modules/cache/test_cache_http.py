@@ -2,123 +2,117 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.apps import serving
+from core.testing import AppFactory, Client, RunningApp, start_app
 from tests.support.caches import RedisServer, shared_redis_url
-from tests.support.people import QUICK, People, Person
 
-SHOP = ("users", "auth", "catalog")
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module", params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def started(
+def app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[People, Person]]:
-    """A shop with a cache, and its admin."""
-    folder = tmp_path_factory.mktemp("cache")
+) -> Iterator[RunningApp]:
+    """A catalogue with a cache."""
     redis = {"url": shared_redis_url()} if request.param == "redis" else {}
-    modules = {"auth": QUICK, "cache": {"prefix": f"test:{folder.name}", "early": 0}}
-    url = f"sqlite+aiosqlite:///{folder / 'tessera.db'}"
-    with serving(url, *SHOP, "cache", modules=modules, redis=redis) as client:
-        people = People(client)
-        yield people, people.admin()
+    cache = {"prefix": f"test:{tmp_path_factory.mktemp('cache').name}", "early": 0}
+    settings = {"modules": {"cache": cache}, "redis": redis}
+    with start_app(["catalog", "cache"], settings=settings) as started:
+        yield started
 
 
 @pytest.fixture(params=["v1", "v2"])
-def here(request: pytest.FixtureRequest, started: tuple[People, Person]) -> People:
-    return People(started[0].client, request.param)
+def here(request: pytest.FixtureRequest, app: RunningApp) -> Client:
+    """An admin at one version."""
+    return app.client(request.param).as_user("admin")
 
 
-@pytest.fixture
-def admin(started: tuple[People, Person]) -> Person:
-    return started[1]
-
-
-def stats(here: People, admin: Person) -> dict[str, Any]:
-    answer = here.call("GET", "/cache/stats", by=admin)
+def stats(here: Client) -> dict[str, Any]:
+    answer = here.get("/cache/stats")
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body
 
 
-def product(here: People, admin: Person) -> int:
+def product(here: Client) -> int:
     price: dict[str, Any] = {"price": {"amount": "1.00", "currency": "USD"}}
     if here.version == "v1":
         price = {"price_cents": 100, "currency": "USD"}
-    body = {"sku": here.new_email(), "name": "Tea", **price}
-    answer = here.call("POST", "/products", by=admin, json=body)
+    body = {"sku": f"TEA-{next(_numbers)}", "name": "Tea", **price}
+    answer = here.post("/products", json=body)
     assert answer.status_code == 201, answer.text
     made: int = answer.json()["id"]
     return made
 
 
-def name_of(here: People, product_id: int) -> str:
-    name: str = here.call("GET", f"/products/{product_id}").json()["name"]
+def name_of(here: Client, product_id: int) -> str:
+    name: str = here.get(f"/products/{product_id}").json()["name"]
     return name
 
 
-def test_only_managers_look_and_forget(here: People, admin: Person) -> None:
+def test_only_managers_look_and_forget(app: RunningApp, here: Client) -> None:
     """Nobody gets a 401, a user and a moderator a 403, an admin an answer."""
-    moderator = here.moderator(admin)
+    nobody = app.client(here.version)
     for method, path in [("GET", "/cache/stats"), ("DELETE", "/cache?tag=x")]:
-        assert here.call(method, path).status_code == 401
-        assert here.call(method, path, by=here.somebody()).status_code == 403
-        assert here.call(method, path, by=moderator).status_code == 403
-        assert here.call(method, path, by=admin).is_success
+        assert nobody.request(method, path).status_code == 401
+        assert here.as_user("user").request(method, path).status_code == 403
+        assert here.as_user("moderator").request(method, path).status_code == 403
+        assert here.request(method, path).is_success
 
 
-def test_a_second_read_is_a_hit(here: People, admin: Person) -> None:
+def test_a_second_read_is_a_hit(here: Client) -> None:
     """Reading a product twice loads it once, and the figures say so."""
-    made = product(here, admin)
-    before = stats(here, admin)
+    made = product(here)
+    before = stats(here)
     assert [name_of(here, made) for _ in range(3)] == ["Tea"] * 3
-    after = stats(here, admin)
+    after = stats(here)
     assert after["loads"] - before["loads"] == 1
     assert after["hits"] - before["hits"] == 2
     assert 0 < after["hit_ratio"] <= 1
     assert after["entries"] >= 1
 
 
-def test_a_change_is_seen_at_once(here: People, admin: Person) -> None:
+def test_a_change_is_seen_at_once(app: RunningApp, here: Client) -> None:
     """After a PATCH, whichever version it came through, no read of either gives the old value."""
-    made, other = product(here, admin), People(here.client, "v2" if here.version == "v1" else "v1")
+    made, other = product(here), app.client("v2" if here.version == "v1" else "v1")
     for number in range(10):
         name_of(here, made)
         name_of(other, made)
         body = {"name": f"Tea {number}"}
-        assert here.call("PATCH", f"/products/{made}", by=admin, json=body).is_success
+        assert here.patch(f"/products/{made}", json=body).is_success
         assert name_of(here, made) == name_of(other, made) == f"Tea {number}"
 
 
-def test_forgetting_by_hand(here: People, admin: Person) -> None:
+def test_forgetting_by_hand(here: Client) -> None:
     """DELETE forgets what is under a tag, or everything under `*`; unknown tags are no error."""
-    made = product(here, admin)
+    made = product(here)
     for query in (f"tag=nothing&tag=catalog:product:{made}", "tag=*"):
         name_of(here, made)
-        before = stats(here, admin)["loads"]
-        answer = here.call("DELETE", f"/cache?{query}", by=admin)
+        before = stats(here)["loads"]
+        answer = here.delete(f"/cache?{query}")
         assert (answer.status_code, answer.content) == (204, b"")
         name_of(here, made)
-        assert stats(here, admin)["loads"] == before + 1
+        assert stats(here)["loads"] == before + 1
 
 
 @pytest.mark.parametrize(
     "query", ["", "?tag=", f"?tag={'x' * 201}", "?tag=%00", "?tag=x" + "&tag=x" * 100]
 )
-def test_a_tag_is_needed(here: People, admin: Person, query: str) -> None:
+def test_a_tag_is_needed(here: Client, query: str) -> None:
     """Without a tag, with an empty, an endless or an unstorable one, and with too many: 422."""
-    answer = here.call("DELETE", f"/cache{query}", by=admin)
+    answer = here.delete(f"/cache{query}")
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_every_figure_is_described(here: People) -> None:
+def test_every_figure_is_described(here: Client) -> None:
     """The schema types and explains each field of the statistics, and the tag."""
-    schema = here.call("GET", "/openapi.json").json()
+    schema = here.get("/openapi.json").json()
     operation = schema["paths"]["/cache/stats"]["get"]
     name = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
     fields = schema["components"]["schemas"][name.rsplit("/", 1)[1]]["properties"]
@@ -128,44 +122,38 @@ def test_every_figure_is_described(here: People) -> None:
     assert (tag["name"], tag["required"], tag["schema"]["type"]) == ("tag", True, "array")
 
 
-def test_a_disabled_cache_changes_nothing_but_speed(sqlite_url: str) -> None:
+def test_a_disabled_cache_changes_nothing_but_speed(app_factory: AppFactory) -> None:
     """Without the module there is no route and no schema entry, and products read and change."""
-    with serving(sqlite_url, *SHOP, modules={"auth": QUICK}) as client:
-        here = People(client)
-        admin = here.admin()
-        assert here.call("GET", "/cache/stats", by=admin).status_code == 404
-        assert "/cache/stats" not in here.call("GET", "/openapi.json").json()["paths"]
-        made = product(here, admin)
-        assert name_of(here, made) == "Tea"
-        assert here.call("PATCH", f"/products/{made}", by=admin, json={"name": "Tee"}).is_success
-        assert name_of(here, made) == "Tee"
+    here = app_factory(["catalog"]).client().as_user("admin")
+    assert here.get("/cache/stats").status_code == 404
+    assert "/cache/stats" not in here.get("/openapi.json").json()["paths"]
+    made = product(here)
+    assert name_of(here, made) == "Tea"
+    assert here.patch(f"/products/{made}", json={"name": "Tee"}).is_success
+    assert name_of(here, made) == "Tee"
 
 
 @pytest.mark.redis
-def test_a_dead_redis_makes_nobody_unready(sqlite_url: str, own_redis: RedisServer) -> None:
+def test_a_dead_redis_makes_nobody_unready(app_factory: AppFactory, own_redis: RedisServer) -> None:
     """With Redis killed the process stays ready, answers, and says so in its statistics."""
-    options: dict[str, Any] = {"modules": {"auth": QUICK}, "redis": {"url": own_redis.url}}
-    with serving(sqlite_url, *SHOP, "cache", **options) as client:
-        here = People(client)
-        admin = here.admin()
-        made = product(here, admin)
-        assert name_of(here, made) == "Tea"
-        assert stats(here, admin)["redis"] == "up"
-        own_redis.kill()
-        body = {"name": "Tee"}
-        assert here.call("PATCH", f"/products/{made}", by=admin, json=body).is_success
-        assert name_of(here, made) == "Tee"
-        figures = stats(here, admin)
-        assert figures["redis"] == "down"
-        assert figures["owed"] >= 1
-        assert client.get("/readyz").status_code == 200
+    app = app_factory(["catalog", "cache"], {"redis": {"url": own_redis.url}})
+    here = app.client().as_user("admin")
+    made = product(here)
+    assert name_of(here, made) == "Tea"
+    assert stats(here)["redis"] == "up"
+    own_redis.kill()
+    assert here.patch(f"/products/{made}", json={"name": "Tee"}).is_success
+    assert name_of(here, made) == "Tee"
+    figures = stats(here)
+    assert figures["redis"] == "down"
+    assert figures["owed"] >= 1
+    assert app.client(None).get("/readyz").status_code == 200
 
 
-def test_a_wrong_setting_takes_out_the_cache_alone(sqlite_url: str) -> None:
+def test_a_wrong_setting_takes_out_the_cache_alone(app_factory: AppFactory) -> None:
     """A cache that cannot be set up is a failed module; the others serve without it."""
-    modules = {"auth": QUICK, "cache": {"max_entries": 0}}
-    with serving(sqlite_url, *SHOP, "cache", modules=modules) as client:
-        here = People(client)
-        admin = here.admin()
-        assert here.call("GET", "/cache/stats", by=admin).status_code == 404
-        assert name_of(here, product(here, admin)) == "Tea"
+    wrong = {"max_entries": 0, "required": False}
+    app = app_factory(["catalog"], {"modules": {"cache": wrong}})
+    here = app.client().as_user("admin")
+    assert here.get("/cache/stats").status_code == 404
+    assert name_of(here, product(here)) == "Tea"

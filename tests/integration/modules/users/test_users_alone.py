@@ -3,74 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from core.context import Context
 from core.errors import Unprocessable
+from core.testing import AppFactory, KitSession, RunningApp
 from modules.users.contracts import EmailTaken, Users
 from modules.users.service import UserService
-from tests.support.apps import serving
-from tests.support.people import People
 
 
 @pytest.fixture
-def alone(database_url: str) -> Iterator[People]:
+def alone(app_factory: AppFactory, database_url: str) -> RunningApp:
     """A deployment with users and without auth."""
-    with serving(database_url, "users") as client:
-        yield People(client)
+    return app_factory(["users"], database_url=database_url)
 
 
-def test_nobody_can_sign_in(alone: People) -> None:
+def test_nobody_can_sign_in(alone: RunningApp) -> None:
     """No address of auth, no scheme in the schema, and every route of users a 401."""
-    assert alone.login("a@b.example").status_code == 404
-    assert alone.call("GET", "/users").status_code == 401
-    schema = alone.client.get("/v1/openapi.json").json()
-    assert "securitySchemes" not in schema["components"]
+    here = alone.client()
+    assert here.post("/auth/login", data={}).status_code == 404
+    assert here.get("/users").status_code == 401
+    assert "securitySchemes" not in here.get("/openapi.json").json()["components"]
 
 
-def test_a_password_that_nobody_keeps_is_refused(alone: People) -> None:
+async def test_a_password_that_nobody_keeps_is_refused(
+    alone: RunningApp, session: KitSession
+) -> None:
     """A user with a password is a 422 and not made; one without is made."""
-
-    async def make(context: Context) -> None:
-        users = context.service(UserService)
-        with pytest.raises(Unprocessable):
-            async with context.write() as session:
-                await users.create(session, name="N", email="n@b.example", password="a" * 8)
-        async with context.write() as session:
-            assert await users.by_email(session, "n@b.example") is None
-            await users.create(session, name="N", email="n@b.example")
-
-    alone.inside("users", make)
+    users = alone.service(UserService)
+    with pytest.raises(Unprocessable):
+        await users.create(session, name="N", email="n@b.example", password="a" * 8)
+    assert await users.by_email(session, "n@b.example") is None
+    await users.create(session, name="N", email="n@b.example")
 
 
-def test_other_modules_ask_by_contract(alone: People) -> None:
+async def test_other_modules_ask_by_contract(alone: RunningApp, session: KitSession) -> None:
     """Users by id, by address in any case, and the ids of many addresses as they were given."""
-
-    async def ask(context: Context) -> None:
-        users = context.service(Users)  # type: ignore[type-abstract]
-        async with context.write() as session:
-            ada = await users.register(session, name="Ada", email="Ada@B.example")
-            bob = await users.register(session, name="Bob", email="bob@b.example", role="admin")
-        async with context.read() as session:
-            assert await users.get(session, ada.id) == ada
-            assert await users.get(session, 999_999) is None
-            assert await users.by_email(session, " ADA@b.example") == ada
-            assert await users.by_email(session, "no address") is None
-            asked = ["ADA@b.example", "bob@b.example", "eve@b.example", "x", "a\x00@b.c"]
-            found = await users.ids_by_email(session, asked)
-            assert found == {"ADA@b.example": ada.id, "bob@b.example": bob.id}
-            assert await users.ids_by_email(session, []) == {}
-            standing = await users.standing(session, bob.id)
-            assert standing is not None
-            assert (standing.role, standing.is_active, standing.epoch) == ("admin", True, 0)
-            assert await users.standing(session, 999_999) is None
-
-    alone.inside("users", ask)
+    users = alone.service(Users)  # type: ignore[type-abstract]
+    ada = await users.register(session, name="Ada", email="Ada@B.example")
+    bob = await users.register(session, name="Bob", email="bob@b.example", role="admin")
+    assert await users.get(session, ada.id) == ada
+    assert await users.get(session, 999_999) is None
+    assert await users.by_email(session, " ADA@b.example") == ada
+    assert await users.by_email(session, "no address") is None
+    asked = ["ADA@b.example", "bob@b.example", "eve@b.example", "x", "a\x00@b.c"]
+    found = await users.ids_by_email(session, asked)
+    assert found == {"ADA@b.example": ada.id, "bob@b.example": bob.id}
+    assert await users.ids_by_email(session, []) == {}
+    standing = await users.standing(session, bob.id)
+    assert standing is not None
+    assert (standing.role, standing.is_active, standing.epoch) == ("admin", True, 0)
+    assert await users.standing(session, 999_999) is None
 
 
-def test_a_taken_address_leaves_the_transaction_usable(alone: People) -> None:
+def test_a_taken_address_leaves_the_transaction_usable(alone: RunningApp) -> None:
     """Whoever registers many users may skip those who are there."""
 
     async def ask(context: Context) -> None:
@@ -84,10 +71,12 @@ def test_a_taken_address_leaves_the_transaction_usable(alone: People) -> None:
             emails = ["one@b.example", "three@b.example"]
             assert len(await users.ids_by_email(session, emails)) == 2
 
-    alone.inside("users", ask)
+    alone.run(ask, alone.context("users"))
 
 
-def test_of_two_transactions_with_one_address_one_is_told_that_it_is_taken(alone: People) -> None:
+def test_of_two_transactions_with_one_address_one_is_told_that_it_is_taken(
+    alone: RunningApp,
+) -> None:
     """The database decides, not a look beforehand."""
 
     async def register(context: Context) -> str:
@@ -103,4 +92,4 @@ def test_of_two_transactions_with_one_address_one_is_told_that_it_is_taken(alone
     async def race(context: Context) -> list[str]:
         return list(await asyncio.gather(*(register(context) for _ in range(4))))
 
-    assert sorted(alone.inside("users", race)) == ["made", "taken", "taken", "taken"]
+    assert sorted(alone.run(race, alone.context("users"))) == ["made", "taken", "taken", "taken"]
