@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import aiosqlite
 import asyncpg
-from sqlalchemy import Connection, NullPool, event, text
+from sqlalchemy import Connection, NullPool, PoolResetState, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from core.db import files
 from core.db.pool import FairPool
 from core.db.session import SCOPE_DATABASE, ReadableSession, WritableSession
 from core.db.trouble import refuse_stale, translate, unreachable
@@ -29,6 +32,8 @@ POOL_SECONDS = 5.0
 """How long a request waits for a connection before it is answered with 503."""
 BUSY_SECONDS = 5.0
 """How long a SQLite statement waits for another process's transaction."""
+FINISH_SECONDS = 0.05
+"""How long a SQLite statement may go on whose caller is gone."""
 STATEMENTS = 2_000
 """Compiled statements that are kept: a thousand routes have more than SQLAlchemy's 500."""
 PREPARED = 500
@@ -120,7 +125,7 @@ def _postgresql_engine(url: URL, *, statement_seconds: float, **options: Any) ->
         url,
         query_cache_size=STATEMENTS,
         connect_args={
-            "async_creator_fn": _connect_postgresql,
+            "async_creator_fn": partial(_connect_postgresql, url),
             "timeout": CONNECT_SECONDS,
             "prepared_statement_cache_size": PREPARED,
             "server_settings": {
@@ -139,11 +144,11 @@ def _postgresql_engine(url: URL, *, statement_seconds: float, **options: Any) ->
     return engine
 
 
-async def _connect_postgresql(*args: Any, **options: Any) -> asyncpg.Connection:
+async def _connect_postgresql(url: URL, *args: Any, **options: Any) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(*args, **options)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise unreachable(error) from error
+        raise unreachable(error, url) from error
 
 
 def _sqlite(url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:
@@ -177,6 +182,13 @@ def _sqlite_writer(url: URL, **options: Any) -> AsyncEngine:
         # of 500 were in a test. IMMEDIATE asks for the right to write before it reads.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    @event.listens_for(engine.sync_engine, "reset")
+    def end(connection: Any, record: Any, state: PoolResetState) -> None:
+        # A COMMIT that fails leaves the transaction open, and SQLAlchemy takes it for ended: nobody
+        # could write any more.
+        if state.asyncio_safe and record.driver_connection.in_transaction:
+            connection.rollback()
+
     return engine
 
 
@@ -187,14 +199,18 @@ def _sqlite_engine(url: URL, *, foreign_keys: bool = True, **options: Any) -> As
     @event.listens_for(engine.sync_engine, "do_connect")
     def make_folder(*_: Any) -> None:
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(url.database)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver shall begin nothing by itself
         cursor = connection.cursor()
-        for pragma in _pragmas(foreign_keys):
-            cursor.execute(pragma)
+        try:
+            for pragma in _pragmas(foreign_keys):
+                cursor.execute(pragma)
+        except BaseException:
+            connection.close()  # SQLAlchemy forgets it, and its thread would outlive the loop
+            raise
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "invalidate")
@@ -210,9 +226,18 @@ async def _abandon(driver: aiosqlite.Connection) -> None:
 
     It would go on in its thread and keep all other writers out; so would the transaction, even
     after its connection is closed, for as long as anything refers to the statement.
+
+    The rollback waits in the thread behind a statement that still runs, which is interrupted only
+    then: an interrupt holds until no statement is open, so that of somebody who was cancelled
+    between execute and fetch it would strike the rollback, and the lock would stay for ever.
     """
-    await driver.interrupt()
-    await driver.rollback()
+    ending = asyncio.ensure_future(driver.rollback())
+    if not (await asyncio.wait({ending}, timeout=FINISH_SECONDS))[0]:
+        await driver.interrupt()
+    try:
+        await ending
+    except sqlite3.OperationalError:  # the interrupt came just when the statement had ended
+        await driver.rollback()
 
 
 def _pragmas(foreign_keys: bool) -> list[str]:

@@ -124,3 +124,32 @@ def test_other_drivers_are_refused() -> None:
     """An address of another kind names the two that there are."""
     with pytest.raises(ConfigurationError, match="postgresql\\+asyncpg"):
         database_at("mysql+aiomysql://root@localhost/x")
+
+
+async def test_a_writer_who_is_cancelled_leaves_no_lock(database: Database) -> None:
+    """Whenever in its transaction a writer is cancelled, the next ones write at once."""
+
+    async def ask() -> int:
+        async with database.write() as session:
+            return int((await session.exec(select(1))).one())
+
+    for step in range(200):
+        tasks = [asyncio.create_task(ask()) for _ in range(10)]
+        await asyncio.sleep(step % 10 / 2500)
+        for task in tasks[::2]:
+            task.cancel()
+        async with asyncio.timeout(4):  # a lock that stays would be waited for for five
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert results[1::2] == [1] * 5
+
+
+async def test_a_commit_that_fails_leaves_no_lock(database: Database) -> None:
+    """After a commit that the database refused, others can write."""
+    deferred = "REFERENCES emptiness (id) DEFERRABLE INITIALLY DEFERRED"
+    async with database.writer.begin() as connection:
+        await connection.execute(text("CREATE TABLE emptiness (id INTEGER PRIMARY KEY)"))
+        await connection.execute(text(f"CREATE TABLE doom (id INTEGER {deferred})"))
+    with pytest.raises(IntegrityError):
+        async with database.write() as session:
+            await session.exec(text("INSERT INTO doom VALUES (1)"))
+    await write_note(database, "after all")
