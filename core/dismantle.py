@@ -31,8 +31,9 @@ def dismantle(old: Generation, keep: Generation | None) -> None:
     while loose:
         vars(loose.pop()).clear()
     for version in old.versions.values():
-        version.router.routes.clear()
-        version.openapi_schema = None
+        version.openapi_schema = version.middleware_stack = None
+        version.own_routes.clear()
+        vars(version.router).clear()
         for table in version.tables.values():
             table.clear()
         version.tables.clear()
