@@ -36,11 +36,6 @@ class TesseraError(Exception):
 
     @property
     def for_operators(self) -> str:
-        """One line for whoever runs this service: may name servers and paths, never a secret."""
-        return str(self)
-
-    @property
-    def for_operators(self) -> str:
         """What whoever runs this service may know of it: on the command line and in the log."""
         return str(self)
 

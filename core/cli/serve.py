@@ -123,7 +123,7 @@ def remembering_app() -> Any:
                 self.failure = error
                 raise
             except TesseraError as error:
-                self.failure = Refused(str(error))
+                self.failure = Refused(error.for_operators)
                 raise
 
     return Remembering()

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from core.db import files
 from core.errors import Refused
 
 log = structlog.get_logger("tessera.migrations")
@@ -28,7 +29,7 @@ async def migration_lock(engine: AsyncEngine, *, wait: float = WAIT_SECONDS) -> 
     """Hold the lock of this database; it goes with the process, so kill -9 leaves nothing behind.
 
     On PostgreSQL an advisory lock on a connection of its own, on SQLite a locked file beside the
-    database. Raises Refused after `wait` seconds.
+    database. Raises Refused after `wait` seconds, ConfigurationError where no file can be.
     """
     database = engine.url.database
     if engine.dialect.name == "postgresql":
@@ -38,7 +39,8 @@ async def migration_lock(engine: AsyncEngine, *, wait: float = WAIT_SECONDS) -> 
             await _acquire(lambda: _try_advisory(connection), wait)
             yield  # the lock ends with its connection
     elif database and database != ":memory:":
-        descriptor = os.open(f"{database}.migrating", os.O_CREAT | os.O_RDWR, 0o644)
+        files.make_folder(database)
+        descriptor = _open(f"{database}.migrating")
         try:
             await _acquire(lambda: _try_file(descriptor), wait)
             yield
@@ -61,6 +63,13 @@ async def _acquire(attempt: Callable[[], Awaitable[bool]], wait: float) -> None:
             f"another process has been migrating this database for {wait:.0f} seconds; "
             "look at it, then try again"
         ) from None
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise files.unusable(path, error) from error
 
 
 async def _try_advisory(connection: AsyncConnection) -> bool:

@@ -6,11 +6,15 @@ commit. So no caller has to, and a server that goes away in the middle of a rout
 
 from __future__ import annotations
 
+import os
+import socket
+
 import asyncpg
 from sqlalchemy import Connection
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
+from core.db import files
 from core.errors import Unavailable, Unprocessable
 
 # SQLSTATEs (PostgreSQL, appendix A) after which the same request may succeed a moment later.
@@ -30,9 +34,30 @@ RETRY_AFTER = 1
 FAILED = "tessera.failed"
 
 
-def unreachable(error: BaseException) -> Unavailable:
-    """No connection could be made, or it broke."""
-    return Unavailable("The database cannot be reached just now.", retry_after=RETRY_AFTER)
+def unreachable(error: BaseException, url: URL | None = None) -> Unavailable:
+    """No connection could be made, or it broke; where and why is for operators alone."""
+    where = f" at {_place(url)}" if url is not None else ""
+    return Unavailable(
+        "The database cannot be reached just now.",
+        retry_after=RETRY_AFTER,
+        for_operators=f"the database cannot be reached{where}: {_reason(error)}",
+    )
+
+
+def _place(url: URL) -> str:
+    """Host, port and database; neither the user nor the password."""
+    host = f"[{url.host}]" if url.host and ":" in url.host else url.host or "localhost"
+    return f"{host}:{url.port or 5432}/{url.database or ''}"
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in one line, as the operating system or the server says it."""
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:
+        return os.strerror(error.errno)  # asyncio's own text names the address once more
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0]
 
 
 def translate(context: ExceptionContext) -> Exception | None:
@@ -46,8 +71,11 @@ def translate(context: ExceptionContext) -> Exception | None:
     state = getattr(error, "sqlstate", None) or ""
     if state.startswith(GONE) or isinstance(error, OSError):
         context.is_disconnect = True
+    url = context.engine.url if context.engine is not None else None
     if context.is_disconnect:
-        return unreachable(error)
+        return unreachable(error, url)
+    if (told := files.explain(error, (url.database if url else None) or ":memory:")) is not None:
+        return told
     if context.connection is not None:
         context.connection.info[FAILED] = True
     if state.startswith(PASSING) or any(words in str(error) for words in SQLITE_BUSY):
