@@ -117,7 +117,9 @@ def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:
     chosen = [m for m in every if m.module == module]
     if not chosen:
         known = ", ".join(m.module for m in every) or "none"
-        raise Refused(f"no module {module!r} is enabled; enabled: {known}")
+        raise typer.BadParameter(
+            f"no module {module!r} is enabled; enabled: {known}", param_hint="--module"
+        )
     return chosen
 
 
@@ -136,7 +138,7 @@ def _run(settings: Settings, action: Callable[[Database], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except (Unavailable, ModuleFailure) as error:
-        raise Refused(str(error)) from error
+        raise Refused(error.for_operators) from error
 
 
 def _report(results: Sequence[MigrationResult]) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.db.differences import describe
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
-from core.errors import ModuleFailure, Refused, Unavailable
+from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -91,12 +91,19 @@ async def downgrade(
     target: str = "-1",
     wait: float = WAIT_SECONDS,
 ) -> list[MigrationResult]:
-    """Take modules back to `target` (a revision, "-1", "base"), the last one given first."""
+    """Take modules back to `target` (a revision, "-1", "base"), the last one given first.
+
+    Raises Refused, before anything is done, when `target` does not lie behind one of them.
+    """
+    moving = [module for module in reversed(modules) if module.location]
     async with _locked(database, wait) as engine:
+        async with engine.connect() as connection:
+            for module in moving:
+                current = await connection.run_sync(_current, module)
+                module.refuse_target(target, current=current)
         return [
             await _move(engine, module, lambda config: command.downgrade(config, target))
-            for module in reversed(modules)
-            if module.location
+            for module in moving
         ]
 
 
@@ -169,14 +176,13 @@ async def _move(
             await connection.run_sync(lambda sync: action(module.config(connection=sync)))
             after = await connection.run_sync(_current, module)
             await connection.run_sync(_no_orphans)
-    except Unavailable:
+    except (Unavailable, ConfigurationError):
         raise
     except ModuleFailure as error:
         failure = error
     except (Exception, SystemExit) as error:  # a revision is code and may raise anything
         failure = _failed(error)
     if failure is not None:
-        log.error("migration failed", module=module.module, revision=before, reason=str(failure))
         return MigrationResult(module.module, before, before, failure)
     if after != before:
         log.info("migrated", module=module.module, before=before, after=after)
@@ -187,7 +193,7 @@ def _failed(error: BaseException) -> ModuleFailure:
     lines = str(error).splitlines() or [""]
     failure = ModuleFailure(
         f"its migration failed: {type(error).__name__}: {lines[0]}",
-        remedy="nothing of it was kept; mend the revision and run `db upgrade` again",
+        remedy="nothing of it was kept; mend the revision, then do it again",
     )
     failure.__cause__ = error
     return failure

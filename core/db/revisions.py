@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import MetaData
 
 from core.db.tables import NAMING_CONVENTION
-from core.errors import ModuleFailure
+from core.errors import ModuleFailure, Refused
 
 if TYPE_CHECKING:
     from sqlmodel import SQLModel
@@ -119,6 +119,24 @@ class ModuleMigrations:
                 remedy="install the version that made it, or a newer one",
             ) from error
         return [revision.revision for revision in reversed(found)]
+
+    def refuse_target(self, target: str, *, current: str | None) -> None:
+        """Raise Refused unless a downgrade from `current` can go to `target`.
+
+        A `current` that this version does not have is ModuleFailure, as in `pending`.
+        """
+        self.pending(current)
+        script = self.script()
+        if current is None and target != "base":
+            raise Refused(f"module {self.module!r} is at no revision: nothing to go back to")
+        try:
+            list(script.iterate_revisions(current, target, select_for_downgrade=True))
+        except (CommandError, RevisionError):
+            known = [r.revision for r in reversed(list(script.walk_revisions()))]
+            raise Refused(
+                f"module {self.module!r} cannot go back from {current} to {target!r}; "
+                f"its revisions: base, {', '.join(known)}"
+            ) from None
 
     def _include_name(self, name: str | None, kind: str, parents: Any) -> bool:
         if kind == "schema":

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from core.cli import main
+from tests.support.databases import empty_database
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> CommandLine:
     """A deployment whose database server is not there."""
-    url = "postgresql+asyncpg://nobody@127.0.0.1:1/none"
+    url = "postgresql+asyncpg://nobody:hidden@127.0.0.1:1/none"
     return CommandLine(tmp_path, url, monkeypatch, capsys)
 
 
@@ -87,12 +89,29 @@ def test_upgrade_status_downgrade(db: CommandLine) -> None:
 
 
 def test_wrong_use(db: CommandLine) -> None:
-    """A module that is not there is one line and 1; a missing option is 2."""
+    """A module that is not there is a 2 that names those that are, like a missing option."""
     unknown = db("upgrade", "--module", "nowhere")
-    assert unknown.code == 1
-    assert unknown.err.count("\n") == 1
-    assert "users, catalog" in unknown.err
+    assert unknown.code == 2
+    assert "no module 'nowhere' is enabled; enabled: users, catalog" in unknown.err
     assert db("downgrade").code == 2
+
+
+def test_a_downgrade_to_nowhere_is_refused_in_one_line(db: CommandLine) -> None:
+    """A target that is not behind the database is named with those that are; nothing is done."""
+    empty = db("downgrade", "--module", "catalog")
+    assert empty.code == 1
+    assert empty.err == "tessera: module 'catalog' is at no revision: nothing to go back to\n"
+    assert db("downgrade", "--module", "catalog", "base").code == 0
+    db("upgrade")
+    for target in ("nonsense", "-9", "+1"):
+        wrong = db("downgrade", "--module", "catalog", "--", target)
+        assert wrong.code == 1
+        assert wrong.out == ""
+        assert wrong.err.startswith("tessera: module 'catalog' cannot go back from ")
+        assert wrong.err.count("\n") == 1
+        assert f"{target!r}; its revisions: base, 0001" in wrong.err
+    waiting = json.loads(db("status", "--json").out)
+    assert [s["pending"] for s in waiting] == [[], []]
 
 
 def test_downgrade_in_production_needs_a_yes(
@@ -108,10 +127,60 @@ def test_downgrade_in_production_needs_a_yes(
 
 @pytest.mark.parametrize("verb", ["status", "upgrade", "check"])
 def test_database_that_is_not_there(nowhere: CommandLine, verb: str) -> None:
-    """No server is one line and exit code 1, without a traceback."""
+    """No server is one line that says where and why, without the password, and exit code 1."""
     done = nowhere(verb)
     assert done.code == 1
-    assert done.err == "tessera: The database cannot be reached just now.\n"
+    assert done.err == (
+        "tessera: the database cannot be reached at 127.0.0.1:1/none: Connection refused\n"
+    )
+
+
+def test_a_host_that_nobody_knows(nowhere: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown host is told apart from a server that refuses."""
+    url = "postgresql+asyncpg://nobody@nowhere.invalid/none"
+    monkeypatch.setenv("TESSERA_DATABASE__URL", url)
+    done = nowhere("status")
+    assert done.code == 1
+    assert done.err.startswith(
+        "tessera: the database cannot be reached at nowhere.invalid:5432/none: "
+    )
+    assert "refused" not in done.err
+
+
+@pytest.mark.postgres
+def test_a_database_that_the_server_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server's own words tell that only the database is missing; no password is shown."""
+    with empty_database("postgresql", tmp_path) as there:
+        url = make_url(there).set(database="not_made").render_as_string(hide_password=False)
+        done = CommandLine(tmp_path, url, monkeypatch, capsys)("status")
+    assert done.code == 1
+    assert done.err.endswith('/not_made: database "not_made" does not exist\n')
+    assert done.err.count("\n") == 1
+    assert "@" not in done.err
+
+
+@pytest.mark.parametrize("verb", ["status", "upgrade"])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/proc/nope/x.db", "No such file or directory"),
+        ("letters.txt", "it is no SQLite database"),
+        ("letters.txt/x.db", "letters.txt is no folder"),
+        ("folder", "Is a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_a_database(
+    path: str, reason: str, verb: str, nowhere: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line names the setting, the path and the reason; exit code 2, no traceback."""
+    Path("letters.txt").write_text("to whom it may concern\n" * 100)
+    Path("folder").mkdir()
+    monkeypatch.setenv("TESSERA_DATABASE__URL", f"sqlite+aiosqlite:///{path}")
+    done = nowhere(verb)
+    assert done.code == 2
+    assert done.err == (f"tessera: configuration: database.url: {path} cannot be used: {reason}\n")
 
 
 @pytest.mark.parametrize("verb", ["upgrade", "downgrade", "status", "check", "revision"])
