@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from core.plugin import Amount, Currency, Id, Money, Schema, Text, UtcTime
 from modules.orders.api.fields import Quantity
@@ -29,17 +38,43 @@ def _whole_in(steps: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _told_at_once(kind: str, sentence: str) -> WrapValidator:
+    """One error for the whole field, where pydantic would tell of each form that it is not."""
+
+    def check(sent: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(sent)
+        except ValidationError:
+            raise PydanticCustomError(kind, sentence) from None
+
+    return WrapValidator(check)
+
+
 def _count(number: str | float, steps: int) -> int:
     return int(Decimal(str(number)) * steps)
 
 
 Number = Annotated[float, Field(strict=True, ge=0, le=MAX_PRICE, allow_inf_nan=False)]
-UnitPrice = Amount | Annotated[Number, _whole_in(100)] | Money
+UnitPrice = Annotated[
+    Amount | Annotated[Number, _whole_in(100)] | Money,
+    _told_at_once(
+        "price",
+        'a price is written "14.00", 14.0 or {"amount": "14.00", "currency": "USD"}: '
+        "not negative, with a point and at most two decimals",
+    ),
+]
 """``"14.00"``, ``14.0`` or ``{"amount": "14.00", "currency": "USD"}``."""
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 ShareText = Annotated[str, StringConstraints(pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$")]
-Discount = ShareText | Annotated[Share, _whole_in(WHOLE)]
+Discount = Annotated[
+    ShareText | Annotated[Share, _whole_in(WHOLE)],
+    _told_at_once(
+        "share",
+        'a discount is a share of one, 0.15 or "0.15" for 15 %: '
+        "from 0 to 1, with a point and at most four decimals",
+    ),
+]
 """A share of one with at most four decimals, as text or as a number."""
 
 

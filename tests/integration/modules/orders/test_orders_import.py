@@ -175,6 +175,45 @@ def test_what_is_no_past_order(shop: Shop, changes: dict[str, Any]) -> None:
     assert document["errors"][0]["loc"][:4] == ["body", "orders", 0, next(iter(changes))]
 
 
+PRICE = (
+    'a price is written "14.00", 14.0 or {"amount": "14.00", "currency": "USD"}: '
+    "not negative, with a point and at most two decimals"
+)
+SHARE = (
+    'a discount is a share of one, 0.15 or "0.15" for 15 %: '
+    "from 0 to 1, with a point and at most four decimals"
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "message"),
+    [
+        ("unit_price", "1,00", PRICE),
+        ("unit_price", -1, PRICE),
+        ("unit_price", 1.001, PRICE),
+        ("unit_price", 1e300, PRICE),
+        ("unit_price", None, PRICE),
+        ("unit_price", [], PRICE),
+        ("unit_price", {"amount": "1.00", "currency": "usd"}, PRICE),
+        ("unit_price", {"amount": "1.00"}, PRICE),
+        ("discount", "15%", SHARE),
+        ("discount", 15, SHARE),
+        ("discount", "1.5", SHARE),
+        ("discount", 0.00001, SHARE),
+        ("discount", None, SHARE),
+        ("discount", {}, SHARE),
+    ],
+)
+def test_how_a_price_and_a_discount_are_written(
+    shop: Shop, field: str, sent: object, message: str
+) -> None:
+    """Each is one error, at the field, in one sentence that shows the allowed forms."""
+    order = past(shop, tea := shop.product(), lines=[line(tea, **{field: sent})])
+    [error] = problem(send(shop, order), 422)["errors"]
+    assert error["loc"] == ["body", "orders", 0, "lines", 0, field]
+    assert error["msg"] == message
+
+
 def test_sizes(shop: Shop) -> None:
     """None and 500 orders in a call pass; 501 are a 422 and nothing is written."""
     jana, tea = shop.people.somebody(), shop.product()
