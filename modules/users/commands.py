@@ -83,7 +83,10 @@ def _read_password() -> str:
         )
     password = sys.stdin.readline().rstrip("\r\n")
     if not password:
-        raise Refused("No password: type one at a terminal, or give one on standard input.")
+        raise typer.BadParameter(
+            "No password: type one at a terminal, or give one on standard input.",
+            param_hint="password",
+        )
     try:
         return _checked(Password, password, "password")
     except typer.BadParameter as error:

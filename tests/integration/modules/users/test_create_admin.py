@@ -89,7 +89,7 @@ def test_a_user_who_was_there_first_becomes_admin_only_with_the_operators_passwo
         (["--email", "a@b.example", "--name", " "], PASSWORD, 2, "--name"),
         (["--email", "a@b.example"], "short", 1, "at least 8 characters"),
         (["--email", "a@b.example"], "x" * 129, 1, "at most 128 characters"),
-        (["--email", "a@b.example"], "", 1, "No password"),
+        (["--email", "a@b.example"], "", 2, "No password"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(
