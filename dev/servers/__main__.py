@@ -2,7 +2,8 @@
 
 Each comes from the first of these that can give it: an address in the environment
 (TESSERA_TEST_POSTGRES_URL, TESSERA_TEST_REDIS_URL), Docker Compose where an engine answers, the
-programs of this machine. Nothing is installed unless --install says so. What `up` starts listens on
+programs of this machine. Nothing is installed unless --install says so; then the programs are, also
+where Docker answers, since some tests start servers of their own. What `up` starts listens on
 a loopback port of its own and is remembered in a folder, so that `down` works from any shell and
 ends nothing else.
 
@@ -71,20 +72,27 @@ def is_installed(service: Service) -> bool:
     return True
 
 
-def install(services: Sequence[Service]) -> None:
-    """Get the packages of `services` by apt; ends the script where that cannot be."""
+def install(services: Sequence[Service], *, needed: bool) -> None:
+    """Get the packages of `services` by apt; where that cannot be, ends the script if `needed`."""
+    try:
+        apt_get(services)
+    except (Missing, FileNotFoundError) as problem:
+        if needed:
+            raise SystemExit(f"dev/services: {problem}") from None
+        say(f"not installed: {problem}; tests that start servers of their own will miss it")
+
+
+def apt_get(services: Sequence[Service]) -> None:
+    """Install the packages of `services`. Raises Missing, FileNotFoundError without sudo."""
     if shutil.which("apt-get") is None:
-        raise SystemExit("dev/services: --install knows apt-get only, and there is none here")
+        raise Missing("--install knows apt-get only, and there is none here")
     sudo = [] if os.getuid() == 0 else ["sudo", "-n"]
     # RUNLEVEL=1: the packages' own servers are not wanted, and are not started.
     apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
     names = [name for service in services for name in service.packages]
     say(f"installing {' '.join(names)}")
-    try:
-        run([*apt, "update"])
-        run([*apt, "install", "-y", "--no-install-recommends", *names])
-    except (Missing, FileNotFoundError) as problem:
-        raise SystemExit(f"dev/services: {problem}") from None
+    run([*apt, "update"])
+    run([*apt, "install", "-y", "--no-install-recommends", *names])
 
 
 def start(service: Service, base: Path, *, in_docker: bool) -> Running:
@@ -124,9 +132,9 @@ def up(services: Sequence[Service], *, may_install: bool) -> int:
         state = read_state(base)
         wanted = [it for it in services if not given(it) and it.name not in state]
         in_docker = bool(wanted) and docker.engine_answers()
-        absent = [it for it in wanted if not in_docker and not is_installed(it)]
+        absent = [it for it in services if not is_installed(it)]
         if absent and may_install:
-            install(absent)
+            install(absent, needed=not in_docker and any(it in wanted for it in absent))
         for service in wanted:
             try:
                 state[service.name] = start(service, base, in_docker=in_docker)

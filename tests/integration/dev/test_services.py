@@ -138,6 +138,48 @@ def test_what_is_missing_is_named_with_what_to_do(services: Services, tmp_path: 
     assert "dev/services up --install" in done.stderr
 
 
+APT = """#!/bin/sh
+echo "$@" >> {folder}/apt.log
+case "$*" in *install*) exec ln -s {program} {folder}/redis-server;; esac
+"""
+
+
+def test_install_gets_the_programs_also_where_docker_answers(
+    services: Services, tmp_path: Path
+) -> None:
+    """Some tests start servers of their own: `--install` is kept, and without it nothing is got."""
+    for program in ("bash", "env", "dirname", "ln", "sh"):
+        (tmp_path / program).symlink_to(shutil.which(program) or "")
+    apt = APT.format(folder=tmp_path, program=shutil.which("true"))
+    fakes = {"docker": "#!/bin/sh\n", "sudo": '#!/bin/sh\nshift; exec "$@"\n', "apt-get": apt}
+    for name, text in fakes.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    services("up", "redis", PATH=str(tmp_path))
+    assert not (tmp_path / "apt.log").exists()
+    services("up", "redis", "--install", PATH=str(tmp_path))
+    assert "install -y --no-install-recommends redis-server" in (tmp_path / "apt.log").read_text()
+    services("up", "redis", "--install", PATH=str(tmp_path))
+    assert (tmp_path / "apt.log").read_text().count("update") == 1
+
+
+def test_install_that_cannot_be_is_said_where_docker_gives_the_server(
+    services: Services, tmp_path: Path
+) -> None:
+    """Without apt-get, `--install` does not end what Docker can do; it says what will be missed."""
+    for program in ("bash", "env", "dirname", "sh"):
+        (tmp_path / program).symlink_to(shutil.which(program) or "")
+    (tmp_path / "docker").write_text("#!/bin/sh\n")
+    (tmp_path / "docker").chmod(0o755)
+    done = services("up", "redis", "--install", PATH=str(tmp_path))
+    assert "not installed: --install knows apt-get only" in done.stderr
+    assert "redis: " in done.stderr.splitlines()[-1]
+    (tmp_path / "docker").unlink()
+    ended = services("up", "redis", "--install", PATH=str(tmp_path))
+    assert ended.stderr.startswith("dev/services: --install knows apt-get only")
+    assert ended.returncode == 1
+
+
 def test_an_unknown_service_is_wrong_usage(services: Services) -> None:
     """A service that it does not know is a 2, and the known ones are named."""
     done = services("up", "mysql")
