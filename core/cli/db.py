@@ -118,7 +118,7 @@ def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:
     if not chosen:
         known = ", ".join(m.module for m in every) or "none"
         raise typer.BadParameter(
-            f"no module {module!r} is enabled; enabled: {known}", param_hint="--module"
+            f"no module {module!r} is enabled; enabled: {known}.", param_hint="--module"
         )
     return chosen
 

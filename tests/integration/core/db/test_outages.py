@@ -98,7 +98,7 @@ async def test_idle_connections_of_a_restarted_server(
 
 
 async def test_nobody_listens(server: PrivateServer, database: Database) -> None:
-    """A refused connection is Unavailable at once, for reads, writes and ping."""
+    """A refused connection is Unavailable at once; only operators are told where and why."""
     await asyncio.to_thread(server.stop)
     started = monotonic()
     for attempt in (
@@ -106,6 +106,8 @@ async def test_nobody_listens(server: PrivateServer, database: Database) -> None
         database.read().exec(select(Note.id)),
         write_note(database, "x"),
     ):
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as caught:
             await attempt
+        assert caught.value.detail == "The database cannot be reached just now."
+        assert caught.value.for_operators.endswith(f":{server.port}/postgres: Connection refused")
     assert monotonic() - started < 2
