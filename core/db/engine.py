@@ -199,7 +199,7 @@ def _sqlite_engine(url: URL, *, foreign_keys: bool = True, **options: Any) -> As
     @event.listens_for(engine.sync_engine, "do_connect")
     def make_folder(*_: Any) -> None:
         if url.database and url.database != ":memory:":
-            files.make_folder(url.database)
+            files.prepare(url.database)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

@@ -15,17 +15,28 @@ EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What keeps a file from being opened and is no fault of its path."""
 
 
-def make_folder(database: str) -> None:
-    """Make the folder of a database where it is missing.
+def prepare(database: str) -> None:
+    """Make the folder of a database where it is missing, and see whether the file can be used.
+
+    SQLite would not say why it cannot. The file is not opened to find out: closing it again would
+    end the locks that SQLite's own connections of this process hold on it.
 
     Raises ConfigurationError when it cannot be made, Unavailable when that may pass.
     """
     try:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
+        _look_at(Path(database))
     except FileExistsError:
         raise unusable(database, f"{Path(database).parent} is no folder") from None
     except OSError as error:
         raise unusable(database, error) from error
+
+
+def _look_at(file: Path) -> None:
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def unusable(path: str, why: OSError | str) -> TesseraError:
@@ -38,17 +49,10 @@ def unusable(path: str, why: OSError | str) -> TesseraError:
 
 
 def explain(error: Exception, path: str) -> TesseraError | None:
-    """What SQLite's error says about the file, if anything.
-
-    SQLite does not say why a file cannot be opened; the operating system does when asked.
-    """
+    """What SQLite's error says about the file, if anything."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its extended part
     if code not in CODES:
         return None
-    if code == sqlite3.SQLITE_NOTADB:
-        return unusable(path, "it is no SQLite database")
-    try:
-        os.close(os.open(path, os.O_RDWR))
-    except OSError as refused:
-        return unusable(path, refused)
-    return unusable(path, str(error))
+    return unusable(
+        path, "it is no SQLite database" if code == sqlite3.SQLITE_NOTADB else str(error)
+    )

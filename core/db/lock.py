@@ -39,7 +39,7 @@ async def migration_lock(engine: AsyncEngine, *, wait: float = WAIT_SECONDS) -> 
             await _acquire(lambda: _try_advisory(connection), wait)
             yield  # the lock ends with its connection
     elif database and database != ":memory:":
-        files.make_folder(database)
+        files.prepare(database)
         descriptor = _open(f"{database}.migrating")
         try:
             await _acquire(lambda: _try_file(descriptor), wait)
