@@ -22,6 +22,7 @@ from core.db.session import SCOPE_DATABASE
 from core.discovery import summarise
 from core.errors import ModuleFailure, Refused
 from core.extensions import Extension, policy_of
+from core.hooks import Hooks
 from core.http.access import check_routes
 from core.http.version import VersionApp, version_number
 from core.identity import SCOPE_AUTHENTICATORS, Authenticator
@@ -34,7 +35,7 @@ from core.settings import Settings
 log = structlog.get_logger("tessera.generation")
 
 Overrides = dict[Callable[..., Any], Callable[..., Any]]
-ENTER_SECONDS = 10.0
+ENTER_SECONDS = 5.0
 """How long a module's lifespan may take to start or to end."""
 
 
@@ -104,6 +105,8 @@ class Generation:
                 asked = module.hooks.sequence(
                     "authenticators", of=object, context=self.contexts[module.id]
                 )
+                if not all(map(callable, asked)):
+                    raise module.hooks.wrong("authenticators", "a list of callables", asked)
             except ModuleFailure as failure:
                 raise _blame(module.id, failure) from failure
             found.extend(asked)
@@ -148,9 +151,15 @@ class Generation:
             await self._idle.wait()
 
     def warm(self) -> None:
-        """Do the slow first work of every version now: the schema, and one match. Blocks."""
+        """Do the slow first work of every version now: the schema and the middleware. Blocks.
+
+        Raises StartFailure for the module whose routes no schema can be made of.
+        """
         for version in self.versions.values():
-            version.openapi()
+            try:
+                version.openapi()
+            except Exception as error:
+                raise _schema_culprit(version, error) from error
             version.middleware_stack = version.build_middleware_stack()
 
     async def start(self) -> None:
@@ -193,13 +202,13 @@ class Generation:
         try:
             for contract in module.declared.services:
                 self.world.container.get(contract)
-            self.readiness[module.id] = module.hooks.call("readiness", context=context) or {}
+            self.readiness[module.id] = _checks_of(module.hooks, context)
             manager = module.hooks.call("lifespan", context=context)
             if manager is not None:
+                if not isinstance(manager, contextlib.AbstractAsyncContextManager):
+                    raise module.hooks.wrong("lifespan", "an async context manager", manager)
                 async with asyncio.timeout(ENTER_SECONDS):
                     await stack.enter_async_context(_named(module.id, manager))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            raise
         except StartFailure:
             raise
         except ModuleFailure as failure:
@@ -211,6 +220,8 @@ class Generation:
             )
             raise StartFailure(module.id, late) from None
         except BaseException as error:  # a module may raise anything, SystemExit included
+            if _is_ours(error):
+                raise
             raise _could_not_start(module.id, error) from error
 
 
@@ -236,7 +247,7 @@ def compose(
     excluded: Mapping[str, ModuleFailure] | None = None,
     authenticators: Sequence[Authenticator] = (),
 ) -> Generation:
-    """A generation of all modules that can be built, started by nobody yet.
+    """A generation of all modules that can be built, warm, and started by nobody yet.
 
     `authenticators` are the host's own; they are asked before those of the modules.
     """
@@ -244,13 +255,15 @@ def compose(
     shared = {} if overrides is None else overrides
     while True:
         try:
-            return Generation(
+            generation = Generation(
                 settings=settings,
                 resources=resources,
                 overrides=shared,
                 excluded=known,
                 authenticators=authenticators,
             )
+            generation.warm()
+            return generation
         except StartFailure as failed:
             known[failed.module_id] = failed.failure
 
@@ -265,8 +278,41 @@ async def _named(module_id: str, manager: contextlib.AbstractAsyncContextManager
         try:
             async with asyncio.timeout(ENTER_SECONDS):
                 await manager.__aexit__(None, None, None)
-        except Exception:
+        except BaseException as error:  # SystemExit too: a module that goes must not end the host
+            if _is_ours(error):
+                raise
             log.exception("lifespan failed while ending", module=module_id)
+
+
+def _checks_of(hooks: Hooks, context: ModuleContext) -> Mapping[str, Callable[[], Any]]:
+    """A module's readiness checks. Raises ModuleFailure when they are something else."""
+    checks = hooks.call("readiness", context=context) or {}
+    if not isinstance(checks, Mapping) or not all(map(callable, checks.values())):
+        raise hooks.wrong("readiness", "a mapping {name: async callable}", checks)
+    return checks
+
+
+def _schema_culprit(version: VersionApp, error: Exception) -> StartFailure:
+    """Whose routes the schema of a version fails at: each module's is tried by itself."""
+    for module_id in dict.fromkeys(table.module for table in version.tables.values()):
+        try:
+            version.openapi_of(module_id)
+        except Exception as own:
+            failure = ModuleFailure(
+                f"no schema can be made of its routes in {version.version_name}: {summarise(own)}",
+                remedy="give the route a response_model and parameters that pydantic can describe",
+            )
+            failure.__cause__ = own
+            return StartFailure(module_id, failure)
+    raise error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether somebody ends this process or task, rather than a module raising what it likes."""
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def refuse_without_required(registry: Registry) -> None:

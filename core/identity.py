@@ -55,6 +55,12 @@ class Authenticator(Protocol):
     def __call__(self, connection: HTTPConnection, /) -> Awaitable[Principal | None]: ...
 
 
+def _refuse_stranger(found: object, authenticator: object) -> None:
+    """Deny by default: whatever is no Principal is nobody, however a module came to return it."""
+    if not isinstance(found, Principal):
+        raise TypeError(f"{type(authenticator).__name__} returned {type(found).__name__}")
+
+
 async def identify(connection: HTTPConnection) -> Principal | None:
     """The caller, found once a request; None when nobody is signed in.
 
@@ -68,6 +74,7 @@ async def identify(connection: HTTPConnection) -> Principal | None:
     for authenticator in authenticators:
         found = await authenticator(connection)
         if found is not None:
+            _refuse_stranger(found, authenticator)
             break
     scope[SCOPE_PRINCIPAL] = found
     return found

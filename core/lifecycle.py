@@ -8,7 +8,7 @@ old one has begun it ends; then its lifespans are left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -119,10 +119,15 @@ class Lifecycle:
                 await generation.start()
             except StartFailure as failed:
                 excluded[failed.module_id] = failed.failure
+                # At once: a required module's failure ends this start before it is done.
+                await self._note(settings, excluded)
                 continue
-            if settings.app.environment != "test":
-                await asyncio.to_thread(last_start.note, excluded)
+            await self._note(settings, excluded)
             return generation
+
+    async def _note(self, settings: Settings, failures: Mapping[str, ModuleFailure]) -> None:
+        if settings.app.environment != "test":
+            await asyncio.to_thread(last_start.note, failures)
 
     def _build(self, settings: Settings, excluded: dict[str, ModuleFailure]) -> Generation:
         generation = compose(
@@ -133,7 +138,6 @@ class Lifecycle:
             authenticators=self._authenticators,
         )
         refuse_without_required(generation.registry)
-        generation.warm()
         return generation
 
     async def _prepare_database(self, generation: Generation) -> None:

@@ -61,6 +61,8 @@ async def _check(check: Callable[[], Awaitable[None]]) -> dict[str, str]:
             await check()
     except TimeoutError:
         return {"status": "down", "reason": f"no answer within {CHECK_SECONDS:.0f} s"}
-    except Exception as error:
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise
+    except BaseException as error:  # a module's check may raise anything, SystemExit included
         return {"status": "down", "reason": str(error) or type(error).__name__}
     return {"status": "ok"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fastapi.testclient import TestClient
 
 from core.errors import Refused
 from tests.support.apps import app_for, serving
@@ -138,6 +139,81 @@ BROKEN = {
         ),
         "it could not start: LookupError: no key",
     ),
+    "a lifespan that is cancelled from inside": (
+        minimal(
+            "bad",
+            """
+            import asyncio
+            from contextlib import asynccontextmanager
+
+            @asynccontextmanager
+            async def life():
+                raise asyncio.CancelledError
+                yield
+
+            @hookimpl
+            def lifespan(context): return life()
+            """,
+        ),
+        "it could not start: CancelledError",
+    ),
+    "a lifespan that is none": (
+        minimal("bad", "@hookimpl\ndef lifespan(context): return 5"),
+        "hook lifespan() returned int, not an async context manager",
+    ),
+    "readiness that is no mapping": (
+        minimal("bad", "@hookimpl\ndef readiness(context): return [print]"),
+        "hook readiness() returned list, not a mapping",
+    ),
+    "an authenticator that cannot be called": (
+        minimal("bad", "@hookimpl\ndef authenticators(context): return [5]"),
+        "hook authenticators() returned tuple, not a list of callables",
+    ),
+    "a route that no schema can be made of": (
+        minimal(
+            "bad",
+            """
+            from pydantic import BaseModel, ConfigDict
+
+            class Odd: pass
+
+            class Body(BaseModel):
+                model_config = ConfigDict(arbitrary_types_allowed=True)
+                odd: Odd
+
+            def make():
+                router = APIRouter(prefix="/bad", dependencies=[public])
+
+                @router.post("")
+                async def write(body: Body) -> int:
+                    return 1
+
+                return router
+
+            @hookimpl
+            def routers(version): return [make()]
+            """,
+        ),
+        "no schema can be made of its routes in v1",
+    ),
+    "a migration that fails": (
+        minimal("bad", "@hookimpl\ndef migrations(): return 'planted_bad:nowhere'"),
+        "planted_bad",
+    ),
+    "a table of another module's name": (
+        minimal(
+            "bad",
+            """
+            class Thing(table_base("bad"), table=True):
+                __tablename__ = "good_things"
+                id: int | None = BigId()
+
+            @hookimpl
+            def tables(): return [Thing]
+            """,
+        ),
+        "its table 'good_things' does not start with 'bad_'",
+    ),
     "a request-scoped yield dependency on a session": (
         minimal(
             "bad",
@@ -235,3 +311,56 @@ def test_an_unknown_module_names_the_nearest(garden: Garden, sqlite_url: str) ->
     with serving(sqlite_url, "loyality") as client:
         entry = client.get("/readyz").json()["modules"]["loyality"]
         assert "did you mean 'loyalty'?" in entry["remedy"]
+
+
+STRANGE = {
+    "text": "return 'root'",
+    "a dictionary": "return {'id': 1}",
+    "an error": "raise RuntimeError('boom')",
+}
+
+
+@pytest.mark.parametrize("answer", STRANGE)
+def test_an_authenticator_that_is_wrong_lets_nobody_in(
+    answer: str, garden: Garden, sqlite_url: str
+) -> None:
+    """Whatever an authenticator gives that is no Principal opens no door."""
+    garden.plant("good", with_route("good", access="requires()"))
+    garden.plant(
+        "odd",
+        minimal(
+            "odd",
+            f"""
+            async def who(connection):
+                {STRANGE[answer]}
+
+            @hookimpl
+            def authenticators(context): return [who]
+            """,
+        ),
+    )
+    app = app_for(sqlite_url, "good", "odd")
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/v1/good").status_code == 500
+
+
+def test_a_readiness_check_may_raise_anything(garden: Garden, sqlite_url: str) -> None:
+    """A check that exits makes the process not ready, in the document, and ends nothing."""
+    garden.plant(
+        "bad",
+        minimal(
+            "bad",
+            """
+            async def check():
+                raise SystemExit("gone")
+
+            @hookimpl
+            def readiness(context): return {"disk": check}
+            """,
+        ),
+    )
+    with serving(sqlite_url, "bad") as client:
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        checks = answer.json()["modules"]["bad"]["checks"]
+        assert checks == {"disk": {"status": "down", "reason": "gone"}}
