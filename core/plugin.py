@@ -31,7 +31,7 @@ from core.errors import (
 )
 from core.events.event import Event, upcast
 from core.events.recording import record
-from core.events.subscription import Delivery, on, on_replay
+from core.events.subscription import Delivery, Replayable, Subscription, on, on_replay
 from core.extensions import Extension, extension_point
 from core.hookspecs import hookimpl
 from core.http.pagination import (
@@ -96,8 +96,10 @@ __all__ = [
     "RedisDown",
     "RedisPort",
     "Refused",
+    "Replayable",
     "Schema",
     "Session",
+    "Subscription",
     "SyncReadSession",
     "SyncWriteSession",
     "Text",
