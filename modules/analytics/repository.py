@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import delete, func, insert
+from sqlalchemy import delete, func
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel.sql.expression import Select
 
 from core.plugin import Session, WritableSession
@@ -15,7 +16,6 @@ from modules.analytics.models import Sale
 
 sales = Sale.metadata.tables["analytics_sales"]
 _s = sales.c
-_ADD = insert(sales)
 _BY_DAY: Select[*tuple[Any, ...]] = (
     Select(
         _s.placed_on,
@@ -38,7 +38,7 @@ async def add(
     units: int,
     revenue_minor: int,
 ) -> None:
-    """A sale."""
+    """A sale; one that is there already (a replay tells it again) is put right."""
     row = {
         "order_id": order_id,
         "placed_on": placed_on,
@@ -46,7 +46,12 @@ async def add(
         "units": units,
         "revenue_minor": revenue_minor,
     }
-    await session.exec(_ADD, params=row)
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(sales)
+    told = {name: statement.excluded[name] for name in row if name != "order_id"}
+    await session.exec(
+        statement.on_conflict_do_update(index_elements=[_s.order_id], set_=told), params=row
+    )
 
 
 async def remove(session: WritableSession, order_id: int) -> None:
