@@ -66,6 +66,7 @@ class Relay:
         self._leases = leases
         self._bell = bell
         self._poll_seconds = poll_seconds
+        self._leaving = False
         dialect = postgresql if database.dialect == "postgresql" else sqlite
         columns = [_o.seq, _o.aggregate_type, _o.aggregate_id, _o.aggregate_version, _o.bucket]
         wanted = (
@@ -84,10 +85,14 @@ class Relay:
             dialect.insert(deliveries).from_select(names, wanted).on_conflict_do_nothing()
         )
 
+    def leave(self) -> None:
+        """Begin nothing more."""
+        self._leaving = True
+
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until `leave`, or until cancelled, which rolls back what is under way."""
         with self._leases.wanting(KIND), self._bell.listening() as ear:
-            while True:
+            while not self._leaving:
                 if not await self._try_to_relay():
                     await ear.wait(seconds=self._poll_seconds)
 

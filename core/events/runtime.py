@@ -36,6 +36,7 @@ class EventRuntime:
         self._bell = bell
         self.delivering = True
         self._tasks: list[asyncio.Task[None]] = []
+        self._relay: Relay | None = None
         leased = BucketLeases(database, seconds=settings.lease_seconds)
         self.leases: Leases = leased if database.dialect == "postgresql" else AllBuckets()
 
@@ -43,13 +44,13 @@ class EventRuntime:
         """Begin to relay; core's tables must be there."""
         if not self.delivering:
             return
-        relay = Relay(
+        self._relay = Relay(
             self._database,
             leases=self.leases,
             bell=self._bell,
             poll_seconds=self._settings.poll_seconds,
         )
-        self._begin("relay", relay.run())
+        self._begin("relay", self._relay.run())
         if isinstance(self.leases, BucketLeases):
             self._begin("leases", self.leases.run())
             self._begin("signals", Signals(self._database.url, self._bell).run())
@@ -60,6 +61,10 @@ class EventRuntime:
     async def stop(self) -> None:
         """End the relay, give the leases back."""
         tasks, self._tasks = self._tasks, []
+        if self._relay is not None:
+            self._relay.leave()
+            self._bell.ring(only_here=True)
+            await asyncio.wait(tasks[:1], timeout=LEAVE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -58,16 +58,12 @@ class Version(Base, table=True):
 
 
 class Group(Base, table=True):
-    """A subscribing module; it stays when the module is disabled, and its events wait.
-
-    Events from before `pruned_until` are no longer all there to be replayed.
-    """
+    """A subscribing module; it stays when the module is disabled, and its events wait."""
 
     __tablename__ = "core_groups"
 
     name: str = Field(primary_key=True, max_length=20)
     created_at: datetime
-    pruned_until: datetime | None = None
 
 
 class GroupType(Base, table=True):
@@ -77,6 +73,15 @@ class GroupType(Base, table=True):
 
     type: str = Field(primary_key=True, max_length=90)
     group_name: str = Field(primary_key=True, max_length=20)
+
+
+class PrunedType(Base, table=True):
+    """Events of a type from before `until` are no longer all there to be replayed."""
+
+    __tablename__ = "core_pruned_types"
+
+    type: str = Field(primary_key=True, max_length=90)
+    until: datetime
 
 
 class DeliveryRow(Base, table=True):
@@ -144,6 +149,7 @@ TABLES: tuple[type[SQLModel], ...] = (
     Version,
     Group,
     GroupType,
+    PrunedType,
     DeliveryRow,
     Lease,
     Member,
@@ -155,4 +161,5 @@ outbox = _tables["core_outbox"]
 versions = _tables["core_versions"]
 groups = _tables["core_groups"]
 group_types = _tables["core_group_types"]
+pruned_types = _tables["core_pruned_types"]
 deliveries = _tables["core_deliveries"]

@@ -51,8 +51,13 @@ def upgrade() -> None:
         "core_groups",
         sa.Column("name", AutoString(length=20), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
-        sa.Column("pruned_until", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_core_groups")),
+    )
+    op.create_table(
+        "core_pruned_types",
+        sa.Column("type", AutoString(length=90), nullable=False),
+        sa.Column("until", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("type", name=op.f("pk_core_pruned_types")),
     )
     op.create_table(
         "core_leases",
@@ -121,6 +126,7 @@ def downgrade() -> None:
     op.drop_table("core_outbox")
     op.drop_table("core_members")
     op.drop_table("core_leases")
+    op.drop_table("core_pruned_types")
     op.drop_table("core_groups")
     op.drop_table("core_group_types")
 
