@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from core.settings import ModuleSection
 
 Claims = dict[tuple[str, Any], str]
-_CLASHES = {"table": "T002", "permission": "T003", "service": "T010", "event": "T011"}
+_CLASHES = {"table": "T002", "permission": "T003", "service": "T010"}
 
 
 class NoSettings(BaseModel):
@@ -54,7 +54,7 @@ def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declaration
     Raises ModuleFailure; nothing of the module is claimed then.
     """
     mine: Claims = {}
-    published = _events(hooks, mine)
+    published = _events(hooks)
     declared = Declarations(
         settings=_settings(hooks, section),
         tables=_tables(hooks, mine),
@@ -150,7 +150,8 @@ def _permissions(hooks: Hooks, mine: Claims) -> Sequence[Permission]:
     return permissions
 
 
-def _events(hooks: Hooks, mine: Claims) -> Sequence[type[Event] | Upcaster[Any, Any]]:
+def _events(hooks: Hooks) -> Sequence[type[Event] | Upcaster[Any, Any]]:
+    known: dict[str, type[Event]] = {}
     published: Sequence[Any] = hooks.sequence("events", of=(type, Upcaster))
     for event in published:
         if isinstance(event, Upcaster):
@@ -163,5 +164,10 @@ def _events(hooks: Hooks, mine: Claims) -> Sequence[type[Event] | Upcaster[Any, 
                 f"its event type {event.event_type!r} does not start with {own!r}",
                 remedy=f"name it {hooks.module_id}.<past_tense>.v1",
             )
-        mine["event", event.event_type] = hooks.module_id
+        if known.setdefault(event.event_type, event) is not event:
+            raise ModuleFailure(
+                f"{known[event.event_type].__name__} and {event.__name__} are both the event type "
+                f"{event.event_type!r}",
+                remedy="give one of them the next version, or another name",
+            )
     return published

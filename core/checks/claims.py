@@ -12,7 +12,7 @@ from core.registry import Module, Registry
 
 
 def check_failures(registry: Registry) -> Iterator[Finding]:
-    """T001, and T002, T003, T004, T010, T011 for a module that failed for what it claims."""
+    """T001, and T002, T003, T004, T010 for a module that failed for what it claims."""
     for module in registry.failed:
         yield found(
             module.code if module.code in CODES else "T001",

@@ -47,7 +47,6 @@ _ALL = (
     Code("T008", "error", "installed entry points differ from pyproject.toml"),
     Code("T009", "error", "a check could not be carried out"),
     Code("T010", "error", "a service is claimed twice"),
-    Code("T011", "error", "an event type is claimed twice"),
     Code("T101", "error", "two routes of one path and method"),
     Code("T102", "error", "a route that an earlier one hides"),
     Code("T103", "error", "a PATCH body with required fields"),

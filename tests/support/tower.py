@@ -72,7 +72,7 @@ BELLS = (
 
 LEDGER = (
     HEAD
-    + '''
+    + """
 import asyncio
 from sqlalchemy import text
 from planted_tower.module import Struck
@@ -106,7 +106,7 @@ def subscriptions():
 @hookimpl
 def migrations():
     return "planted_ledger:migrations"
-'''
+"""
 )
 LINES = (
     'op.create_table("ledger_lines", sa.Column("id", sa.Integer(), primary_key=True), '

@@ -154,7 +154,10 @@ async def test_a_handler_that_never_returns_is_ended(database_url: str, garden: 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("payload = '{\"bell\": 1'", "Undecodable: tower.bell_struck.v1: the payload: Invalid JSON"),
+        (
+            "payload = '{\"bell\": 1'",
+            "Undecodable: tower.bell_struck.v1: the payload: Invalid JSON",
+        ),
         ("payload = '{\"bell\": 1}'", "Undecodable: tower.bell_struck.v1: count: Field required"),
     ],
 )
