@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tests.support import rows
 from tests.support.migrating import REVISION
 from tests.support.plants import HEAD, Garden
-from tests.support import rows
 
 TOWER = (
     HEAD

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from core.app import Tessera
-from core.events.operations import discard, failed, prune, replay, retry, status
 from core.errors import Refused
+from core.events.operations import discard, failed, prune, replay, retry, status
 from tests.support import tower as towers
 from tests.support.apps import app_for
 from tests.support.tower import query
@@ -42,7 +42,7 @@ async def test_what_is_rolled_back_was_never_said(bells: Any) -> None:
 
 
 async def test_several_events_of_one_transaction_cost_one_statement(bells: Any) -> None:
-    """Ten strokes in one transaction are ten events in their order, and one INSERT into the outbox."""
+    """Ten strokes in one transaction are ten events in their order, and one INSERT."""
     statements: list[str] = []
     from sqlalchemy import event
 
@@ -174,7 +174,7 @@ async def test_what_cannot_be_read_is_a_dead_letter(bells: Any, change: str, rea
 
 
 async def test_a_disabled_modules_events_wait_for_it(bells: Any) -> None:
-    """What happens while a subscriber is disabled it is given once it is back: all, once, in order."""
+    """What happened while a subscriber was off it is given once it is back: all, in order."""
     await bells.strike(1)
     assert await bells.effects(1) == [(1, 1)]
     await bells.swap("tower")

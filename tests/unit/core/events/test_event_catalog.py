@@ -97,7 +97,7 @@ def test_old_versions_are_lifted_step_by_step() -> None:
     ],
 )
 def test_what_cannot_be_read_says_why(event_type: str, payload: str, said: str) -> None:
-    """An unknown type, broken JSON, a wrong schema, an upcaster that raises: each is Undecodable."""
+    """An unknown type, broken JSON, a wrong schema, a raising upcaster: each is Undecodable."""
     with pytest.raises(Undecodable, match=said):
         CATALOG.lift(CATALOG.decode(event_type, payload), {"tower.bell_rung.v3": ()})
 
