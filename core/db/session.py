@@ -243,8 +243,8 @@ class WritableSession(Session):
 
     async def _end(self, *, succeeded: bool) -> None:
         try:
-            if succeeded and self._recorded and self._recorder is not None:
-                await self._recorder.write(self, [it[:2] for it in self._recorded])
+            if succeeded:
+                await self._write_events()
             if succeeded and self._is_used:
                 await greenlet_spawn(self._commit)
         finally:
@@ -254,6 +254,10 @@ class WritableSession(Session):
             if self._recorded and self._recorder is not None:
                 self._recorder.committed()
             await self._run_after_commit()
+
+    async def _write_events(self) -> None:
+        if self._recorded and self._recorder is not None:
+            await self._recorder.write(self, [it[:2] for it in self._recorded])
 
     def _commit(self) -> None:
         session = self.sync_session
