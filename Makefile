@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --custom-compile-command "make pins"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench docs pins services services-down clean
+.PHONY: help run test check format bench soak docs pins services services-down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench: $(VENV)/.dev-stamp ## measure against plain FastAPI; needs wrk
 
 docs: $(VENV)/.dev-stamp ## build the documentation into site/
 	@$(BIN)/python -m zensical build --clean --strict
+
+soak: $(VENV)/.dev-stamp ## the long runs: 50 and 100 swaps, 100 examples an operation
+	@TESSERA_SOAK=1 TESSERA_TEST_EXAMPLES=100 dev/test -n 0 --timeout 3000 tests/acceptance/test_swap.py tests/acceptance/test_schemathesis.py
 
 services: ## start PostgreSQL and Redis for tests, on loopback ports of their own
 	@dev/services up

@@ -8,6 +8,7 @@ without it.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 log = structlog.get_logger("tessera.extensions")
-_POLICY = "tessera_on_error"
+_POLICY = "tessera_policy"
 
 
 class ExtensionFailed(Problem):
@@ -37,16 +38,20 @@ class ExtensionFailed(Problem):
     title = "An extension failed"
 
 
-def extension_point(*, on_error: OnError) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def extension_point(
+    *, on_error: OnError, seconds: float = 5.0
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a function as a hook that other modules may implement.
 
+    `seconds` is how long an implementation may take; one that takes longer has failed: it may hold
+    a transaction, and on SQLite every other writer with it.
     `on_error` says what an implementation that raises does to the work it has part in: "fail" it,
     or "skip" the implementation. A `Problem` that it raises is an answer and passes in either case.
     """
 
     def mark(function: Callable[P, R]) -> Callable[P, R]:
         marked: Callable[P, R] = hookspec(function)
-        setattr(marked, _POLICY, on_error)
+        setattr(marked, _POLICY, Policy(on_error, seconds))
         return marked
 
     return mark
@@ -73,12 +78,20 @@ def points_of(holder: object, *, module: str) -> Mapping[str, Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What an extension point says of implementations that raise, or take too long."""
+
+    on_error: OnError
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Extension(Generic[P, T]):
     """One module's implementation of an extension point; awaited like the callable it holds."""
 
     point: str
     module: str
-    on_error: OnError
+    policy: Policy
     implementation: Callable[P, Awaitable[T]]
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -87,17 +100,18 @@ class Extension(Generic[P, T]):
         Raises ExtensionFailed when it raised and the point says "fail", and any Problem of its own.
         """
         try:
-            return await self.implementation(*args, **kwargs)
+            async with asyncio.timeout(self.policy.seconds):
+                return await self.implementation(*args, **kwargs)
         except Problem:
             raise
         except Exception as error:
             log.exception("extension failed", point=self.point, module=self.module)
-            if self.on_error == "skip":
+            if self.policy.on_error == "skip":
                 return None
             raise ExtensionFailed(f"{self.module} failed in {self.point}.") from error
 
 
-def policy_of(point: Callable[..., Any]) -> OnError:
-    """What an extension point says of implementations that raise."""
-    policy: OnError = getattr(point, _POLICY)
+def policy_of(point: Callable[..., Any]) -> Policy:
+    """What an extension point says of its implementations."""
+    policy: Policy = getattr(point, _POLICY)
     return policy

@@ -31,6 +31,9 @@ class Manifest:
     summary: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("requires", "optional", "conflicts"):
+            if isinstance(value := getattr(self, name), str):
+                raise ValueError(f"{name} is a text; write a tuple: {name}=({value!r},)")
         for name in (self.id, *self.requires, *self.optional, *self.conflicts):
             if not ID_PATTERN.fullmatch(name):
                 raise ValueError(f"{name!r} is no module id: two to twenty of a-z and 0-9")

@@ -10,7 +10,9 @@ from tests.support.apps import serving
 from tests.support.plants import Garden, minimal
 
 
-def plant_owner(garden: Garden, on_error: str, *, point: str = "shop_price") -> None:
+def plant_owner(
+    garden: Garden, on_error: str, *, point: str = "shop_price", seconds: float = 5.0
+) -> None:
     """A module `shop` whose price others may change."""
     garden.plant(
         "shop",
@@ -56,7 +58,7 @@ def plant_owner(garden: Garden, on_error: str, *, point: str = "shop_price") -> 
         f"""
         from core.plugin import extension_point
 
-        @extension_point(on_error="{on_error}")
+        @extension_point(on_error="{on_error}", seconds={seconds})
         def {point}(context):
             '''An async callable (price) -> price.'''
         """,
@@ -107,6 +109,17 @@ def test_a_failing_extension_does_what_the_point_says(
             assert document["detail"] == "guest failed in shop_price."
         else:
             assert document == 100
+
+
+@pytest.mark.parametrize(("on_error", "status"), [("fail", 500), ("skip", 200)])
+def test_an_extension_that_hangs_has_failed(
+    on_error: str, status: int, garden: Garden, sqlite_url: str
+) -> None:
+    """An implementation that takes longer than its point allows is treated as one that raised."""
+    plant_owner(garden, on_error, seconds=0.2)
+    garden.plant("guest", guest("import asyncio; await asyncio.sleep(60)"))
+    with serving(sqlite_url, "shop", "guest") as client:
+        assert client.get("/v1/shop").status_code == status
 
 
 @pytest.mark.parametrize("on_error", ["fail", "skip"])

@@ -25,3 +25,9 @@ def test_the_core_range_decides() -> None:
     manifest = Manifest("demo", "1.0")
     assert manifest.accepts_core("1.5.0")
     assert not manifest.accepts_core("2.0")
+
+
+def test_a_requirement_without_its_comma_is_told_so() -> None:
+    """``requires=("catalog")`` is a text and not a tuple; the error shows how to write it."""
+    with pytest.raises(ValueError, match=r"requires=\('catalog',\)"):
+        Manifest("demo", "1.0", requires="catalog")  # type: ignore[arg-type]
