@@ -1,4 +1,4 @@
-"""What lives as long as the process: the database's engines, the Redis client, the relay.
+"""What lives as long as the process: the database's engines and the Redis client.
 
 A generation borrows them; a swap never doubles them.
 """
@@ -6,9 +6,6 @@ A generation borrows them; a swap never doubles them.
 from __future__ import annotations
 
 from core.db.engine import Database
-from core.events.bell import Bell
-from core.events.recording import Recorder
-from core.events.runtime import EventRuntime
 from core.redis import RedisPort
 from core.settings import Settings
 
@@ -17,16 +14,12 @@ class Resources:
     """The process's connections to servers; made once, closed once, connecting on first use."""
 
     def __init__(self, settings: Settings) -> None:
-        bell = Bell()
-        recorder = Recorder(bell=bell, enabled=settings.events.recording)
-        self.database = Database(settings.database, recorder=recorder)
-        self.events = EventRuntime(self.database, settings=settings.events, bell=bell)
+        self.database = Database(settings.database)
         self.redis = RedisPort(settings.redis)
 
     async def close(self) -> None:
         """Give every connection back."""
         try:
-            await self.events.stop()
             await self.redis.close()
         finally:
             await self.database.close()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from core import __version__, discovery, preflight
 from core.declarations import Claims, Declarations, declare
 from core.errors import ModuleFailure
-from core.events.groups import check_subscriptions
 from core.extensions import points_of
 from core.hooks import Hooks
 from core.identity import Permission
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 State = Literal["enabled", "disabled", "failed"]
 ADMIN = "admin"
-CORE = "core"
-"""The id under which core's own tables are migrated; no module may have it."""
 
 
 @dataclass(slots=True)
@@ -89,20 +86,16 @@ class Registry:
         return [module for module in self if module.state == "failed"]
 
     def migrations(self) -> list[ModuleMigrations]:
-        """What core and then each enabled module bring to the database, in order."""
+        """What each enabled module brings to the database, in order."""
         from core.db.migrations import ModuleMigrations
-        from core.events.tables import TABLES
 
         return [
-            ModuleMigrations(CORE, "core.events:migrations", TABLES),
-            *(
-                ModuleMigrations(
-                    module=module.id,
-                    location=module.declared.migrations,
-                    tables=module.declared.tables,
-                )
-                for module in self.enabled
-            ),
+            ModuleMigrations(
+                module=module.id,
+                location=module.declared.migrations,
+                tables=module.declared.tables,
+            )
+            for module in self.enabled
         ]
 
     def permissions(self) -> dict[str, Permission]:
@@ -199,8 +192,6 @@ def _absent(name: str, section: ModuleSection, known: list[str]) -> Module:
 
 def _load_one(module: Module, found: discovery.Found) -> None:
     try:
-        if module.id == CORE:
-            raise ModuleFailure("its id is that of core's own tables", remedy="give it another id")
         hooks = Hooks(module.id, discovery.load(found))
         manifest = hooks.manifest()
         module.hooks, module.manifest = hooks, manifest
@@ -298,10 +289,6 @@ def _declare_all(registry: Registry, settings: Settings) -> None:
         if module.state != "enabled":  # it required one that has failed meanwhile
             continue
         registry.guard(module, partial(_declare_one, module, settings, claims))
-
-    for module in registry.enabled:
-        if module.state == "enabled":
-            registry.guard(module, partial(check_subscriptions, module, registry))
 
 
 def _declare_one(module: Module, settings: Settings, claims: Claims) -> None:

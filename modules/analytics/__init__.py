@@ -1,1 +1,0 @@
-"""Analytics: what was sold, put together from the events of orders."""
