@@ -96,6 +96,7 @@ class Tessera:
         settings = self._given or load_settings()
         configure_logging(settings, quiet=self._quiet)
         self.resources = Resources(settings)
+        self.resources.events.delivering = not self._quiet  # a command leaves that to servers
         self.lifecycle = Lifecycle(
             resources=self.resources,
             overrides=self.dependency_overrides,
@@ -107,6 +108,7 @@ class Tessera:
         except BaseException:
             await self.stop()
             raise
+        self.resources.events.start()
         self._edge = self._build_edge(settings, self.lifecycle)
         if self._given is None:  # a process of its own, not one of many applications in a test
             self._hangup = Hangup(partial(reload, self.lifecycle))

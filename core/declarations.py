@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import SQLModel
 
 from core.errors import ModuleFailure
+from core.events.event import Event, Upcaster
+from core.events.subscription import Replayable, Subscription
 from core.hooks import Hooks
 from core.identity import Permission
 from core.services import is_replacement
@@ -41,6 +43,9 @@ class Declarations:
     migrations: str | None = None
     services: Mapping[type[Any], Callable[[Any], Any]] = field(default_factory=dict)
     permissions: Sequence[Permission] = ()
+    events: Sequence[type[Event]] = ()
+    upcasters: Sequence[Upcaster[Any, Any]] = ()
+    subscriptions: Sequence[Subscription | Replayable] = ()
 
 
 def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declarations:
@@ -49,12 +54,16 @@ def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declaration
     Raises ModuleFailure; nothing of the module is claimed then.
     """
     mine: Claims = {}
+    published = _events(hooks)
     declared = Declarations(
         settings=_settings(hooks, section),
         tables=_tables(hooks, mine),
         migrations=_migrations(hooks),
         services=_services(hooks, mine),
         permissions=_permissions(hooks, mine),
+        events=[it for it in published if not isinstance(it, Upcaster)],
+        upcasters=[it for it in published if isinstance(it, Upcaster)],
+        subscriptions=hooks.sequence("subscriptions", of=(Subscription, Replayable)),
     )
     for claim in mine:
         if claim in claims and not _replaces(claim, claims[claim], declared, hooks):
@@ -139,3 +148,26 @@ def _permissions(hooks: Hooks, mine: Claims) -> Sequence[Permission]:
             )
         mine["permission", permission.name] = hooks.module_id
     return permissions
+
+
+def _events(hooks: Hooks) -> Sequence[type[Event] | Upcaster[Any, Any]]:
+    known: dict[str, type[Event]] = {}
+    published: Sequence[Any] = hooks.sequence("events", of=(type, Upcaster))
+    for event in published:
+        if isinstance(event, Upcaster):
+            continue
+        if not issubclass(event, Event):
+            raise hooks.wrong("events", "a list of Event classes and upcasters", event)
+        if event.event_module != hooks.module_id:
+            own = f"{hooks.module_id}."
+            raise ModuleFailure(
+                f"its event type {event.event_type!r} does not start with {own!r}",
+                remedy=f"name it {hooks.module_id}.<past_tense>.v1",
+            )
+        if known.setdefault(event.event_type, event) is not event:
+            raise ModuleFailure(
+                f"{known[event.event_type].__name__} and {event.__name__} are both the event type "
+                f"{event.event_type!r}",
+                remedy="give one of them the next version, or another name",
+            )
+    return published

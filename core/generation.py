@@ -21,6 +21,7 @@ from core import registry as registries
 from core.db.session import SCOPE_DATABASE
 from core.discovery import summarise
 from core.errors import ModuleFailure, Refused
+from core.events.groups import plan_of
 from core.extensions import Extension, policy_of
 from core.hooks import Hooks
 from core.http.access import check_routes
@@ -66,6 +67,7 @@ class Generation:
         self.versions = build_versions(self.registry, settings, overrides)
         self.world = World(settings=settings, registry=self.registry, resources=resources)
         self.contexts = {m.id: ModuleContext(m.id, self.world) for m in self.registry.enabled}
+        self.events = plan_of(self.registry)
         self._register_services()
         self._gather_extensions()
         self.authenticators = [*authenticators, *self._ask_authenticators()]
@@ -187,6 +189,8 @@ class Generation:
             try:
                 for module in self.registry.enabled:
                     await self._enter(module, stack)
+                runtime = self.world.resources.events
+                await stack.enter_async_context(runtime.consuming(self.events, self.contexts))
             except BaseException as error:
                 if not entered.done():
                     entered.set_exception(error)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from core.checks.context import CheckContext
     from core.checks.finding import Finding
     from core.context import Context
+    from core.events.event import Event, Upcaster
+    from core.events.subscription import Replayable, Subscription
     from core.identity import Authenticator, Permission
     from core.manifest import Manifest
 
@@ -66,6 +68,16 @@ def permissions() -> Sequence[Permission]:  # type: ignore[empty-body]
 
 
 @hookspec
+def events() -> Sequence[type[Event] | Upcaster[Any, Any]]:  # type: ignore[empty-body]
+    """Every event type that the module publishes or ever did, and what lifts old versions."""
+
+
+@hookspec
+def subscriptions() -> Sequence[Subscription | Replayable]:  # type: ignore[empty-body]
+    """What the module does when something happened: ``on(Event, handler)``."""
+
+
+@hookspec
 def lifespan(context: Context) -> AbstractAsyncContextManager[None]:  # type: ignore[empty-body]
     """An async context manager around the time in which the module serves."""
 
@@ -103,6 +115,8 @@ HOOKS: Iterable[str] = (
     "migrations",
     "services",
     "permissions",
+    "events",
+    "subscriptions",
     "lifespan",
     "authenticators",
     "readiness",

@@ -26,6 +26,7 @@ from core.generation import (
 )
 from core.identity import Authenticator
 from core.process import Resources
+from core.registry import CORE
 from core.settings import Settings
 
 log = structlog.get_logger("tessera.generation")
@@ -151,6 +152,8 @@ class Lifecycle:
             wanted = generation.settings.app.environment == "development"
         if wanted:
             for result in await migrations.upgrade(database, modules):
+                if result.failure is not None and result.module == CORE:
+                    raise Refused(f"core's own tables cannot be migrated: {result.failure}")
                 if result.failure is not None:
                     raise StartFailure(result.module, result.failure)
             return

@@ -29,6 +29,9 @@ from core.errors import (
     Unavailable,
     Unprocessable,
 )
+from core.events.event import Event, upcast
+from core.events.recording import record
+from core.events.subscription import Delivery, Replayable, Subscription, on, on_replay
 from core.extensions import Extension, extension_point
 from core.hookspecs import hookimpl
 from core.http.pagination import (
@@ -69,6 +72,8 @@ __all__ = [
     "CurrentPrincipal",
     "Cursor",
     "CursorPage",
+    "Delivery",
+    "Event",
     "Extension",
     "Finding",
     "Forbidden",
@@ -91,8 +96,10 @@ __all__ = [
     "RedisDown",
     "RedisPort",
     "Refused",
+    "Replayable",
     "Schema",
     "Session",
+    "Subscription",
     "SyncReadSession",
     "SyncWriteSession",
     "Text",
@@ -109,11 +116,15 @@ __all__ = [
     "encode_cursor",
     "extension_point",
     "hookimpl",
+    "on",
+    "on_replay",
     "public",
+    "record",
     "replacing",
     "requires",
     "round_half_up",
     "service",
     "table_base",
     "table_registry",
+    "upcast",
 ]

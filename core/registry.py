@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from core import __version__, discovery, preflight
 from core.declarations import Claims, Declarations, declare
 from core.errors import ModuleFailure
+from core.events.groups import check_subscriptions
 from core.extensions import points_of
 from core.hooks import Hooks
 from core.identity import Permission
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 State = Literal["enabled", "disabled", "failed"]
 ADMIN = "admin"
+CORE = "core"
+"""The id under which core's own tables are migrated; no module may have it."""
 
 
 @dataclass(slots=True)
@@ -86,16 +89,20 @@ class Registry:
         return [module for module in self if module.state == "failed"]
 
     def migrations(self) -> list[ModuleMigrations]:
-        """What each enabled module brings to the database, in order."""
+        """What core and then each enabled module bring to the database, in order."""
         from core.db.migrations import ModuleMigrations
+        from core.events.tables import TABLES
 
         return [
-            ModuleMigrations(
-                module=module.id,
-                location=module.declared.migrations,
-                tables=module.declared.tables,
-            )
-            for module in self.enabled
+            ModuleMigrations(CORE, "core.events:migrations", TABLES),
+            *(
+                ModuleMigrations(
+                    module=module.id,
+                    location=module.declared.migrations,
+                    tables=module.declared.tables,
+                )
+                for module in self.enabled
+            ),
         ]
 
     def permissions(self) -> dict[str, Permission]:
@@ -192,6 +199,8 @@ def _absent(name: str, section: ModuleSection, known: list[str]) -> Module:
 
 def _load_one(module: Module, found: discovery.Found) -> None:
     try:
+        if module.id == CORE:
+            raise ModuleFailure("its id is that of core's own tables", remedy="give it another id")
         hooks = Hooks(module.id, discovery.load(found))
         manifest = hooks.manifest()
         module.hooks, module.manifest = hooks, manifest
@@ -289,6 +298,10 @@ def _declare_all(registry: Registry, settings: Settings) -> None:
         if module.state != "enabled":  # it required one that has failed meanwhile
             continue
         registry.guard(module, partial(_declare_one, module, settings, claims))
+
+    for module in registry.enabled:
+        if module.state == "enabled":
+            registry.guard(module, partial(check_subscriptions, module, registry))
 
 
 def _declare_one(module: Module, settings: Settings, claims: Claims) -> None:

@@ -26,6 +26,7 @@ from core.settings_models import (
     CheckSettings,
     CorsSettings,
     DatabaseSettings,
+    EventsSettings,
     KafkaSettings,
     ModuleSection,
     RedisSettings,
@@ -52,6 +53,7 @@ __all__ = [
     "CheckSettings",
     "CorsSettings",
     "DatabaseSettings",
+    "EventsSettings",
     "ModuleSection",
     "RedisSettings",
     "ServerSettings",
@@ -79,6 +81,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    events: EventsSettings = Field(default_factory=EventsSettings)
     cors: CorsSettings = Field(default_factory=CorsSettings)
     check: CheckSettings = Field(default_factory=CheckSettings)
     modules: Mapping[str, ModuleSection] = Field(

@@ -236,6 +236,41 @@ class KafkaSettings(Section):
     )
 
 
+class EventsSettings(Section):
+    """``[events]``: how events travel from those who record them to those who subscribe."""
+
+    recording: bool = Field(
+        True, description="write events at all; off only to measure what they cost"
+    )
+    poll_seconds: float = Field(
+        1.0, gt=0, le=60, description="how often to look for work that nobody announced, in seconds"
+    )
+    lease_seconds: float = Field(
+        10.0,
+        ge=0.5,
+        le=300,
+        description="after so long without a sign a worker's work is another's",
+    )
+    handler_seconds: float = Field(
+        30.0, gt=0, le=600, description="longest that one handler may take, in seconds"
+    )
+    tries: Whole = Field(
+        5, ge=1, le=100, description="how often a message is tried before it is a dead letter"
+    )
+    backoff_seconds: float = Field(
+        1.0,
+        gt=0,
+        le=3600,
+        description="wait before the second try; doubled before each further one",
+    )
+    concurrency: Whole = Field(
+        4, ge=1, le=64, description="messages of one group at once in a process, on PostgreSQL"
+    )
+    keep_days: Whole = Field(
+        3, ge=0, description="how long a delivered event stays, for replays; in days"
+    )
+
+
 class CorsSettings(Section):
     """``[cors]``: which web pages may call the API from a browser."""
 

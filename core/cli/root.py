@@ -28,6 +28,7 @@ VERBS = {
     "db": "core.cli.db:app",
     "modules": "core.cli.modules:app",
     "check": "core.cli.check:check",
+    "events": "core.cli.events:app",
     "config": "core.cli.config:app",
     "openapi": "core.cli.openapi:app",
 }

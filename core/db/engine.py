@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.db import files
 from core.db.pool import FairPool
-from core.db.session import SCOPE_DATABASE, ReadableSession, WritableSession
+from core.db.session import SCOPE_DATABASE, EventRecorder, ReadableSession, WritableSession
 from core.db.trouble import refuse_stale, translate, unreachable
 from core.errors import ConfigurationError
+from core.events.recording import Recorder
 
 if TYPE_CHECKING:
     from core.settings import DatabaseSettings
@@ -52,7 +53,11 @@ class Database:
 
     dialect: Literal["sqlite", "postgresql"]
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(
+        self, settings: DatabaseSettings, *, recorder: EventRecorder | None = None
+    ) -> None:
+        """`recorder` writes the events that write sessions record; else one that wakes nobody."""
+        self.recorder = recorder or Recorder()
         self.url = make_url(settings.url)
         if self.url.drivername == "postgresql+asyncpg":
             self.dialect = "postgresql"
@@ -72,7 +77,7 @@ class Database:
 
     def write(self) -> WritableSession:
         """``async with database.write() as session``: one transaction, committed at the end."""
-        return WritableSession(self.writer)
+        return WritableSession(self.writer, recorder=self.recorder)
 
     def maintenance_engine(self) -> AsyncEngine:
         """An engine apart, for migrations: no pool, no time limit; its user disposes of it.

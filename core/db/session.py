@@ -7,13 +7,14 @@ runs in autocommit on a connection that it gives back at once.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Protocol
 
 from fastapi import Depends
-from sqlalchemy import ColumnElement, CursorResult, Executable, Select
+from sqlalchemy import ColumnElement, CursorResult, Executable, Select, event
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.util import greenlet_spawn
 from sqlmodel import Session as SyncSession
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -27,6 +28,9 @@ SCOPE_DATABASE: Final = "tessera.database"
 """Where the ASGI entry puts the process's `Database` in a request's scope."""
 
 READ_ONLY = "this session only reads, a change would be lost: take WriteSession"
+if TYPE_CHECKING:
+    from core.events.event import Event
+
 AfterCommit = Callable[[], Awaitable[None]]
 log = logging.getLogger("tessera.database")
 
@@ -166,12 +170,54 @@ def _selects_columns(statement: Executable) -> bool:
     )
 
 
+class EventRecorder(Protocol):
+    """What writes the events that a session recorded: `core.events.recording.Recorder`."""
+
+    enabled: bool
+
+    async def write(
+        self, session: "WritableSession", recorded: "Sequence[tuple[Event, int | None]]"
+    ) -> None:
+        """Write them in the session's transaction, just before its commit."""
+        ...
+
+    def committed(self) -> None:
+        """They are there for everybody to see now."""
+        ...
+
+
 class WritableSession(Session):
     """One transaction: commits where the block ends, rolls back when it ends with an error."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, recorder: EventRecorder | None = None) -> None:
+        """Without a `recorder` no event can be recorded."""
         super().__init__(engine)
         self._after_commit: list[AfterCommit] = []
+        self._recorder = recorder
+        self._recorded: list[tuple[Event, int | None, tuple[SessionTransaction, ...]]] = []
+
+    def record(self, happened: "Event", *, version: int | None = None) -> None:
+        """See `core.events.recording.record`."""
+        if self._recorder is None:
+            raise RuntimeError("this session was opened without a recorder: it takes no events")
+        if self._recorder.enabled:
+            self._recorded.append((happened, version, self._savepoints()))
+
+    def _savepoints(self) -> tuple[SessionTransaction, ...]:
+        """Those that are open, the innermost first; what is recorded in one goes with it."""
+        found: list[SessionTransaction] = []
+        current = self.sync_session.get_nested_transaction() if self._is_used else None
+        if current is not None and not event.contains(
+            self.sync_session, "after_soft_rollback", self._forget_events_of
+        ):
+            event.listen(self.sync_session, "after_soft_rollback", self._forget_events_of)
+        while current is not None and current.nested:
+            found.append(current)
+            current = current.parent
+        return tuple(found)
+
+    def _forget_events_of(self, _: SyncSession, ended: SessionTransaction) -> None:
+        self._recorded = [it for it in self._recorded if ended not in it[2]]
 
     def after_commit(self, callback: AfterCommit) -> None:
         """Await `callback` once the transaction is committed, and never if it is rolled back.
@@ -197,13 +243,21 @@ class WritableSession(Session):
 
     async def _end(self, *, succeeded: bool) -> None:
         try:
+            if succeeded:
+                await self._write_events()
             if succeeded and self._is_used:
                 await greenlet_spawn(self._commit)
         finally:
             if self._is_used:
                 await self.close()
         if succeeded:
+            if self._recorded and self._recorder is not None:
+                self._recorder.committed()
             await self._run_after_commit()
+
+    async def _write_events(self) -> None:
+        if self._recorded and self._recorder is not None:
+            await self._recorder.write(self, [it[:2] for it in self._recorded])
 
     def _commit(self) -> None:
         session = self.sync_session

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlmodel.sql.expression import Select, SelectOfScalar
 
     from core.db.session import Session, WritableSession
+    from core.events.event import Event
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -91,3 +92,10 @@ class SyncWritableSession(SyncReadableSession):
     def after_commit(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Await `callback` on the loop once the transaction is committed."""
         self._session.after_commit(callback)
+
+    def record(self, happened: Event, *, version: int | None = None) -> None:
+        """See `core.events.recording.record`."""
+        self._run(partial(self._record, happened, version))
+
+    async def _record(self, happened: Event, version: int | None) -> None:
+        self._session.record(happened, version=version)

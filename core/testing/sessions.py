@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.util import greenlet_spawn
 
 from core.db.engine import Database
-from core.db.session import AfterCommit, WritableSession
+from core.db.session import AfterCommit, EventRecorder, WritableSession
 from core.db.sync import SyncWritableSession
+from core.events.recording import Recorder
 
 if TYPE_CHECKING:
     from core.settings import DatabaseSettings
@@ -28,6 +29,8 @@ class KitSession(WritableSession):
         self._settings = settings
         self._database: Database | None = None
         self._after_commit: list[AfterCommit] = []
+        self._recorder: EventRecorder | None = Recorder()
+        self._recorded = []
 
     @property
     def _engine(self) -> AsyncEngine:  # type: ignore[override]  # found late, where theirs is given
@@ -42,8 +45,10 @@ class KitSession(WritableSession):
 
     async def commit(self) -> None:  # type: ignore[override]  # refused elsewhere: who opens commits
         """Let requests see what was written; what comes next is a transaction of its own."""
+        await self._write_events()
         if self._is_used:
             await greenlet_spawn(self._commit)
+        self._recorded = []
         await self._run_after_commit()
         self._after_commit.clear()
 

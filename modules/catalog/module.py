@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import APIRouter
 from sqlmodel import SQLModel
 
-from core.plugin import Context, Manifest, Permission, hookimpl
+from core.plugin import Context, Event, Manifest, Permission, hookimpl
 from modules.catalog.api.v1.router import router as v1
 from modules.catalog.api.v2.router import router as v2
 from modules.catalog.contracts import Catalog
+from modules.catalog.events import ProductChanged
 from modules.catalog.models import Product
 from modules.catalog.service import CatalogService
 
@@ -35,6 +36,11 @@ def tables() -> Sequence[type[SQLModel]]:
 @hookimpl
 def migrations() -> str:
     return "modules.catalog:migrations"
+
+
+@hookimpl
+def events() -> Sequence[type[Event]]:
+    return [ProductChanged]
 
 
 @hookimpl

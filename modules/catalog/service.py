@@ -12,9 +12,11 @@ from core.plugin import (
     Session,
     WritableSession,
     cached,
+    record,
 )
 from modules.catalog import repository, stock
 from modules.catalog.contracts import ProductDTO, Sold
+from modules.catalog.events import ProductChanged
 from modules.catalog.models import NewProduct, ProductChanges
 
 TAG = "catalog:product:{product_id}"
@@ -51,7 +53,9 @@ class CatalogService:
         return await repository.known(session, product_ids)
 
     async def create(self, session: WritableSession, new: NewProduct) -> ProductDTO:
-        return await repository.add(session, new)
+        product = await repository.add(session, new)
+        record(session, ProductChanged(product_id=product.id))
+        return product
 
     async def change(
         self, session: WritableSession, product_id: int, changes: ProductChanges
@@ -59,12 +63,14 @@ class CatalogService:
         product = await repository.change(session, product_id, changes)
         if product is None:
             raise _no_product(product_id)
+        record(session, ProductChanged(product_id=product_id))
         self._forget(session, [product_id])
         return product
 
     async def remove(self, session: WritableSession, product_id: int) -> None:
         if not await repository.remove(session, product_id):
             raise _no_product(product_id)
+        record(session, ProductChanged(product_id=product_id))
         self._forget(session, [product_id])
 
     async def take_stock(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core.plugin import WritableSession
+from core.plugin import WritableSession, record
 from modules.catalog.contracts import Catalog, UnknownProduct
 from modules.orders import repository
-from modules.orders.contracts import OrderLineDTO, UnknownCustomer
+from modules.orders.contracts import OrderDTO, OrderLineDTO, UnknownCustomer
+from modules.orders.events import OrderCreated
 from modules.orders.pricing import order_total
 from modules.users.contracts import Users
 
@@ -46,6 +47,7 @@ class History:
         """Raises UnknownCustomer, UnknownProduct; a reference that is known is skipped unread."""
         new = await _unknown(session, orders)
         ids: dict[str, int] = {}
+        customers: dict[str, int] = {}
         if new:
             customers = await self._customers(session, new)
             await self._check_products(session, new)
@@ -55,6 +57,8 @@ class History:
         if written:
             lines_of = [(ids[order.external_ref], order.lines) for order in written]
             await repository.add_lines(session, lines_of)
+            for order in written:
+                _tell(session, order, ids[order.external_ref], customers[order.customer_email])
         return Imported(created=len(written), skipped=len(orders) - len(written))
 
     async def _customers(
@@ -91,6 +95,11 @@ def _row(order: PastOrder, user_id: int) -> dict[str, Any]:
         "placed_at": order.placed_at,
         "external_ref": order.external_ref,
     }
+
+
+def _tell(session: WritableSession, order: PastOrder, order_id: int, user_id: int) -> None:
+    written = OrderDTO(id=order_id, lines=order.lines, **_row(order, user_id))
+    record(session, OrderCreated.of(written, imported=True), version=repository.FIRST_VERSION)
 
 
 def _unknown_customer(order: PastOrder) -> UnknownCustomer:

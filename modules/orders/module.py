@@ -10,13 +10,14 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
-from core.plugin import Context, Manifest, Permission, hookimpl
+from core.plugin import Context, Event, Manifest, Permission, hookimpl
 from modules.catalog.contracts import Catalog
 from modules.orders import extensions
 from modules.orders.api.v1.router import router as v1
 from modules.orders.api.v2.router import router as v2
 from modules.orders.contracts import ExchangeRates, Orders
 from modules.orders.drafting import Extensions, OwnRates
+from modules.orders.events import OrderCreated, OrderStatusChanged
 from modules.orders.models import Line, Order
 from modules.orders.service import OrderService
 from modules.orders.settings import OrdersSettings
@@ -52,6 +53,11 @@ def tables() -> Sequence[type[SQLModel]]:
 @hookimpl
 def migrations() -> str:
     return "modules.orders:migrations"
+
+
+@hookimpl
+def events() -> Sequence[type[Event]]:
+    return [OrderCreated, OrderStatusChanged]
 
 
 @hookimpl

@@ -22,6 +22,9 @@ _o, _l = orders.c, order_lines.c
 COLUMNS = tuple(_o[name] for name in OrderDTO.__slots__ if name != "lines")
 LINE_COLUMNS = tuple(_l[name] for name in OrderLineDTO.__slots__)
 
+FIRST_VERSION = 1
+"""That of a new order."""
+
 _ADD = insert(orders).returning(_o.id)
 _ADD_LINES = insert(order_lines)
 _LINES: Select[*tuple[Any, ...]] = (
@@ -80,25 +83,25 @@ async def move(
     order_id: int,
     new: Status,
     *,
-    sources: Collection[Status],
+    old: Status,
     user_id: int | None,
-) -> OrderDTO | None:
-    """The order (without its lines) as moved to `new` from one of `sources`.
+) -> tuple[OrderDTO, int] | None:
+    """The order (without its lines) as moved from `old` to `new`, and its version.
 
-    None when it was in no such state: of two who try at once, one gets None.
+    None when it stood elsewhere: of two who try at once, one gets None.
     """
-    statement = update(orders).where(_o.id == order_id, _o.status.in_(sources))
+    statement = update(orders).where(_o.id == order_id, _o.status == old)
     if user_id is not None:
         statement = statement.where(_o.user_id == user_id)
-    changed = statement.values(status=new, version=_o.version + 1).returning(*COLUMNS)
+    changed = statement.values(status=new, version=_o.version + 1).returning(*COLUMNS, _o.version)
     row = (await session.exec(changed)).first()
-    return OrderDTO(*row) if row else None
+    return (OrderDTO(*row[:-1]), row[-1]) if row else None
 
 
 async def add(session: WritableSession, order: OrderDTO) -> OrderDTO:
     """A new order with its lines; given back with its id."""
     row = {name: getattr(order, name) for name in OrderDTO.__slots__ if name not in ("id", "lines")}
-    row |= {"created_at": order.placed_at, "version": 1}
+    row |= {"created_at": order.placed_at, "version": FIRST_VERSION}
     order_id = (await session.exec(_ADD, params=row)).one()[0]
     await add_lines(session, [(order_id, order.lines)])
     return replace(order, id=order_id)
@@ -134,6 +137,6 @@ async def add_by_ref(session: WritableSession, new: Sequence[Mapping[str, Any]])
         .returning(_o.external_ref, _o.id)
     )
     now = datetime.now(UTC)
-    rows = [{**order, "created_at": now, "version": 1} for order in new]
+    rows = [{**order, "created_at": now, "version": FIRST_VERSION} for order in new]
     rows.sort(key=lambda row: row["external_ref"])
     return {row[0]: row[1] for row in await session.exec(statement, params=rows)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from core.plugin import NotFound, Session, Unprocessable, WritableSession
+from core.plugin import NotFound, Session, Unprocessable, WritableSession, record
 from modules.catalog.contracts import Catalog
 from modules.orders import pricing, repository, states
 from modules.orders.contracts import (
@@ -19,6 +19,7 @@ from modules.orders.contracts import (
     Status,
 )
 from modules.orders.drafting import Extensions, in_one_currency
+from modules.orders.events import OrderCreated, OrderStatusChanged
 from modules.orders.history import History, Imported, PastOrder
 from modules.orders.settings import OrdersSettings
 from modules.users.contracts import Users
@@ -108,7 +109,9 @@ class OrderService:
             external_ref=None,
             lines=tuple(lines),
         )
-        return await repository.add(session, order)
+        placed = await repository.add(session, order)
+        record(session, OrderCreated.of(placed), version=repository.FIRST_VERSION)
+        return placed
 
     async def move(
         self,
@@ -122,9 +125,7 @@ class OrderService:
 
         With `user_id`, only that user's. Raises NotFound, IllegalStep.
         """
-        moved = await repository.move(
-            session, order_id, new, sources=states.before(new), user_id=user_id
-        )
+        moved = await self._step(session, order_id, new, user_id)
         if moved is None:
             raise await self._refusal(session, order_id, new, user_id)
         [order] = await repository.with_lines(session, [moved])
@@ -133,6 +134,24 @@ class OrderService:
                 session, [(line.product_id, line.quantity) for line in order.lines]
             )
         return order
+
+    async def _step(
+        self, session: WritableSession, order_id: int, new: Status, user_id: int | None
+    ) -> OrderDTO | None:
+        """The order as moved, without its lines, and told; None when it may not take the step.
+
+        An order only goes forward, so that trying the earlier state first misses none.
+        """
+        for old in states.before(new):
+            moved = await repository.move(session, order_id, new, old=old, user_id=user_id)
+            if moved is not None:
+                order, version = moved
+                step = OrderStatusChanged(
+                    order_id=order.id, user_id=order.user_id, old=old, new=new
+                )
+                record(session, step, version=version)
+                return order
+        return None
 
     async def import_orders(
         self, session: WritableSession, orders: Sequence[PastOrder]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from modules.orders.contracts import Status
@@ -22,6 +22,6 @@ def may_follow(old: Status, new: Status) -> bool:
     return new in STEPS[old]
 
 
-def before(new: Status) -> frozenset[Status]:
-    """The states from which an order may come to `new`."""
-    return frozenset(old for old in STEPS if may_follow(old, new))
+def before(new: Status) -> Sequence[Status]:
+    """The states from which an order may come to `new`, the earlier first."""
+    return [old for old in STEPS if may_follow(old, new)]

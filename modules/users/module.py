@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.plugin import Context, Manifest, Permission, hookimpl
+from core.plugin import Context, Event, Manifest, Permission, hookimpl
 from modules.users.contracts import CredentialStore, Users
+from modules.users.events import UserDeleted, UserRegistered, UserUpdated
 from modules.users.service import MANAGE, UserService
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def migrations() -> str:
 @hookimpl
 def permissions() -> Sequence[Permission]:
     return [Permission(MANAGE, summary="see and change every user, their roles and activity")]
+
+
+@hookimpl
+def events() -> Sequence[type[Event]]:
+    return [UserRegistered, UserUpdated, UserDeleted]
 
 
 @hookimpl

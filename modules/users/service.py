@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
-from core.plugin import Forbidden, Principal, Session, Unprocessable, WritableSession
+from core.plugin import Forbidden, Principal, Session, Unprocessable, WritableSession, record
 from modules.users import repository
 from modules.users.contracts import (
     ADMIN,
@@ -16,6 +16,7 @@ from modules.users.contracts import (
     UserNotFound,
     normalise_email,
 )
+from modules.users.events import UserDeleted, UserRegistered, UserUpdated
 from modules.users.models import User
 
 MANAGE = "users:manage"
@@ -25,6 +26,13 @@ MadeAdmin = Literal["created", "promoted", "unchanged"]
 def _found(user: UserDTO | None, user_id: int) -> UserDTO:
     if user is None:
         raise UserNotFound(f"There is no user {user_id}.")
+    return user
+
+
+async def _changed(session: WritableSession, user_id: int, values: dict[str, Any]) -> UserDTO:
+    """The user as changed. Raises UserNotFound, EmailTaken."""
+    user = _found(await repository.change(session, user_id, values), user_id)
+    record(session, UserUpdated(user_id=user_id))
     return user
 
 
@@ -66,9 +74,11 @@ class UserService:
     async def register(
         self, session: WritableSession, *, name: str, email: str, role: str = "user"
     ) -> UserDTO:
-        return await repository.add(
+        user = await repository.add(
             session, User(name=name, email=normalise_email(email), role=role)
         )
+        record(session, UserRegistered(user_id=user.id, name=user.name, email=user.email))
+        return user
 
     # ── for the API ──────────────────────────────────────────────────────────────────────────────
 
@@ -122,13 +132,13 @@ class UserService:
         if not changes:
             return await self.show(session, user_id, by=by)
         _must_be_self_or_manager(by, user_id)
-        return _found(await repository.change(session, user_id, changes), user_id)
+        return await _changed(session, user_id, changes)
 
     async def set_role(self, session: WritableSession, user_id: int, role: str) -> UserDTO:
         """Raises UserNotFound, LastAdmin."""
         if role != ADMIN:
             await self._keep_an_admin_without(session, user_id)
-        return _found(await repository.change(session, user_id, {"role": role}), user_id)
+        return await _changed(session, user_id, {"role": role})
 
     async def set_active(self, session: WritableSession, user_id: int, active: bool) -> UserDTO:
         """Let a user sign in, or end all that it has signed in. Raises UserNotFound, LastAdmin."""
@@ -136,7 +146,7 @@ class UserService:
         if not active:
             await self._keep_an_admin_without(session, user_id)
             values["epoch"] = User.epoch + 1
-        user = _found(await repository.change(session, user_id, values), user_id)
+        user = await _changed(session, user_id, values)
         if not active and self._credentials is not None:
             await self._credentials.revoke(session, user_id)
         return user
@@ -148,6 +158,7 @@ class UserService:
             raise UserNotFound(f"There is no user {user_id}.")
         if self._credentials is not None:
             await self._credentials.forget(session, user_id)
+        record(session, UserDeleted(user_id=user_id))
 
     async def _keep_an_admin_without(self, session: WritableSession, user_id: int) -> None:
         if list(await repository.lock_active_admins(session)) == [user_id]:
@@ -175,7 +186,7 @@ class UserService:
             await self._set_password(session, made.id, password_hash)
             return "created"
         values = {"role": ADMIN, "is_active": True, "epoch": User.epoch + 1}
-        await repository.change(session, user.id, values)
+        await _changed(session, user.id, values)
         await self._set_password(session, user.id, password_hash)
         return "promoted"
 

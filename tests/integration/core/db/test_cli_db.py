@@ -73,6 +73,7 @@ def test_upgrade_status_downgrade(db: CommandLine) -> None:
     before = db("status", "--json")
     assert before.code == 0
     assert [(s["module"], bool(s["pending"])) for s in json.loads(before.out)] == [
+        ("core", True),
         ("users", True),
         ("catalog", True),
     ]

@@ -33,5 +33,6 @@ def test_every_state_has_its_steps() -> None:
 
 @pytest.mark.parametrize("new", get_args(Status))
 def test_sources_are_the_steps_read_backwards(new: Status) -> None:
-    """The states before one are those from which it may be reached."""
-    assert before(new) == {old for old, target in ALLOWED if target == new}
+    """The states before one are those from which it may be reached, earliest first."""
+    assert list(before(new)) == [old for old in STEPS if old in before(new)]
+    assert set(before(new)) == {old for old, target in ALLOWED if target == new}

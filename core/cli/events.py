@@ -1,0 +1,167 @@
+"""``events``: what waits, what failed, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from core.db.engine import Database
+from core.errors import Refused, Unavailable
+from core.events import operations
+from core.events.operations import Backlog
+from core.logs import configure_logging
+from core.settings import Settings, load_settings
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Events: what waits, what failed, and mending it.")
+
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="The subscribing module's id.")]
+Numbers = Annotated[
+    list[int] | None, typer.Argument(metavar="[NUMBER]...", help="As `events failed` lists them.")
+]
+All = Annotated[bool, typer.Option("--all", help="Every dead letter of the group.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+
+@app.command("status")
+def status(as_json: Json = False) -> None:
+    """What the relay has yet to publish and what each group waits for; exits with 0 either way."""
+    relay, groups = _run(operations.status)
+    if as_json:
+        document = {"relay": _document(relay), "groups": [_document(it) for it in groups]}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for it in (relay, *groups):
+        dead = f", {it.dead} dead" if it.dead else ""
+        typer.echo(f"{it.name:<20} {it.waiting:>8} waiting{_since(it.oldest)}{dead}")
+
+
+@app.command("failed")
+def failed(
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="GROUP", help="Only of this group.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The dead letters and why; exits with 1 when there are any."""
+    found = _run(lambda database: operations.failed(database, group))
+    if as_json:
+        typer.echo(json.dumps([asdict(it) for it in found], indent=2, default=_text))
+    else:
+        for it in found:
+            behind = f", {it.behind} wait behind it" if it.behind else ""
+            typer.echo(
+                f"{it.group} {it.number}: {it.type} of {it.aggregate}, "
+                f"{it.attempts} tries{behind}\n    {it.reason}"
+            )
+    if found:
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo("nothing has failed")
+
+
+@app.command("retry")
+def retry(group: Group, numbers: Numbers = None, every: All = False) -> None:
+    """Try dead letters again, with what waits behind them; within a second a server does it."""
+    chosen = _chosen(numbers, every)
+    count = _run(lambda database: operations.retry(database, group, chosen))
+    _tell(group, count, chosen, "to be tried again")
+
+
+@app.command("discard")
+def discard(group: Group, numbers: Numbers = None, every: All = False) -> None:
+    """Give dead letters up for ever; what waits behind them goes on without them."""
+    chosen = _chosen(numbers, every)
+    count = _run(lambda database: operations.discard(database, group, chosen))
+    _tell(group, count, chosen, "discarded")
+
+
+@app.command("replay")
+def replay(
+    group: Annotated[str, typer.Option("--group", metavar="GROUP", help="Whose events.")],
+    since: Annotated[
+        datetime | None, typer.Option("--since", help="Only what was recorded since (UTC).")
+    ] = None,
+) -> None:
+    """Let a module have its events again; from the start its projection is emptied first."""
+    from core.events.groups import plan_of
+    from core.registry import load_carefully
+
+    settings = load_settings()
+    plans = {plan.name: plan for plan in plan_of(load_carefully(settings)).groups}
+    if group not in plans:
+        raise Refused(f"no enabled module {group!r} subscribes to events")
+    moment = since.replace(tzinfo=UTC) if since else None
+    count = _run(lambda database: operations.replay(database, plans[group], since=moment))
+    typer.echo(f"{group}: {count} events are delivered again")
+
+
+@app.command("prune")
+def prune(
+    days: Annotated[
+        int | None, typer.Option("--days", min=0, help="Keep so many; default events.keep_days.")
+    ] = None,
+) -> None:
+    """Delete old events that every group has had; what is deleted cannot be replayed."""
+    kept = load_settings().events.keep_days if days is None else days
+    before = datetime.now(UTC) - timedelta(days=kept)
+    count = _run(lambda database: operations.prune(database, before=before))
+    typer.echo(f"{count} events from before {before:%Y-%m-%d %H:%M} UTC are gone")
+
+
+def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
+    """Which letters; None for all. Raises BadParameter when it is neither or both."""
+    if bool(numbers) == every:
+        raise typer.BadParameter("name the numbers of dead letters, or say --all")
+    return None if every else numbers
+
+
+def _tell(group: str, count: int, chosen: list[int] | None, done: str) -> None:
+    typer.echo(f"{group}: {count} dead letters {done}")
+    if chosen is not None and count < len(set(chosen)):
+        raise Refused(f"{len(set(chosen)) - count} of the numbers are no dead letters of {group}")
+
+
+def _document(backlog: Backlog) -> dict[str, Any]:
+    age = (datetime.now(UTC) - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+    return {
+        "name": backlog.name,
+        "waiting": backlog.waiting,
+        "oldest_seconds": round(max(age, 0.0), 3),
+        "dead": backlog.dead,
+    }
+
+
+def _since(oldest: datetime | None) -> str:
+    if oldest is None:
+        return ""
+    seconds = max((datetime.now(UTC) - oldest).total_seconds(), 0)
+    return f", the oldest for {timedelta(seconds=round(seconds))}"
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _run(action: Callable[[Database], Awaitable[T]]) -> T:
+    settings: Settings = load_settings()
+    configure_logging(settings, quiet=True)
+
+    async def run() -> T:
+        database = Database(settings.database)
+        try:
+            return await action(database)
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except Unavailable as error:
+        raise Refused(f"{error.detail}") from error

@@ -1,0 +1,70 @@
+"""The catalogue: every event type of a generation, its schema, and how a payload is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.errors import TesseraError
+from core.events.event import Event, Upcaster
+
+
+class Undecodable(TesseraError):
+    """A stored event cannot be read; the text says which type and why."""
+
+
+class EventCatalog:
+    """Event classes by type, and the upcasters between their versions."""
+
+    def __init__(
+        self, classes: Iterable[type[Event]], upcasters: Iterable[Upcaster[Any, Any]]
+    ) -> None:
+        self._classes = {it.event_type: it for it in classes}
+        self._upcasters = {it.old.event_type: it for it in upcasters}
+
+    def __contains__(self, event_type: str) -> bool:
+        return event_type in self._classes
+
+    def schemas(self) -> Mapping[str, dict[str, Any]]:
+        """The JSON Schema of each type."""
+        return {name: it.model_json_schema() for name, it in sorted(self._classes.items())}
+
+    def decode(self, event_type: str, payload: str) -> Event:
+        """The event of a payload, in the version in which it was written. Raises Undecodable."""
+        known = self._classes.get(event_type)
+        if known is None:
+            raise Undecodable(f"no enabled module declares the event type {event_type!r}")
+        try:
+            return known.model_validate_json(payload)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the payload"
+            raise Undecodable(f"{event_type}: {place}: {first['msg']}") from error
+
+    def lift(self, event: Event, wanted: Mapping[str, Any]) -> Event | None:
+        """The event in a version that is one of `wanted`, upcast if need be; None if there is none.
+
+        Raises Undecodable when an upcaster raises.
+        """
+        while event.event_type not in wanted:
+            upcaster = self._upcasters.get(event.event_type)
+            if upcaster is None:
+                return None
+            try:
+                event = upcaster(event)
+            except Exception as error:
+                text = f"{upcaster.old.event_type} to {upcaster.new.event_type}: {error!r}"
+                raise Undecodable(text) from error
+        return event
+
+    def sources(self, event_type: str) -> set[str]:
+        """The type itself and every older version that is lifted to it."""
+        found = {event_type}
+        while (
+            more := {old for old, it in self._upcasters.items() if it.new.event_type in found}
+            - found
+        ):
+            found |= more
+        return found

@@ -1,0 +1,100 @@
+"""An event: something that happened, of a type whose published form never changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+TYPE_PATTERN = re.compile(r"([a-z][a-z0-9]{1,19})\.([a-z][a-z0-9_]{0,59})\.v([1-9][0-9]{0,3})")
+OldT = TypeVar("OldT", bound="Event")
+NewT = TypeVar("NewT", bound="Event")
+
+
+class Event(BaseModel):
+    """The ground of all events; a subclass names its type, its aggregate and the key in it::
+
+        class OrderPaid(Event, type="orders.order_paid.v1", aggregate="order", key="order_id"):
+            order_id: int
+
+    The type is ``<module>.<past tense>.v<n>``. Events of one aggregate (the order of that id)
+    reach each subscriber in their order. What was published once must decode for ever: a change
+    that old payloads do not survive is a new class with the next version, see `upcast`.
+
+    Raises TypeError where the class is made, when a name is malformed or the key is no field.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event_type: ClassVar[str] = ""
+    event_module: ClassVar[str] = ""
+    event_version: ClassVar[int] = 0
+    aggregate: ClassVar[str] = ""
+    key_field: ClassVar[str] = ""
+
+    def __init_subclass__(
+        cls, *, type: str = "", aggregate: str = "", key: str = "", **options: Any
+    ) -> None:
+        super().__init_subclass__(**options)
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, type: str = "", aggregate: str = "", key: str = "", **options: Any
+    ) -> None:
+        """Take the keywords of the class statement."""
+        super().__pydantic_init_subclass__(**options)
+        found = TYPE_PATTERN.fullmatch(type)
+        if found is None:
+            raise TypeError(
+                f'{cls.__name__}: type={type!r} is not "<module>.<past_tense>.v<n>", '
+                'such as "orders.order_created.v1"'
+            )
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", aggregate):
+            raise TypeError(f"{cls.__name__}: aggregate={aggregate!r} is no name such as 'order'")
+        if key not in cls.model_fields:
+            raise TypeError(f"{cls.__name__}: key={key!r} is none of its fields")
+        cls.event_type, cls.event_module, cls.event_version = type, found[1], int(found[3])
+        cls.aggregate, cls.key_field = aggregate, key
+
+    @property
+    def aggregate_type(self) -> str:
+        """``<module>.<aggregate>``: modules may each have an aggregate of one name."""
+        return f"{self.event_module}.{self.aggregate}"
+
+    @property
+    def aggregate_id(self) -> str:
+        """Which one: the value of the key field as text."""
+        return str(getattr(self, self.key_field))
+
+
+@dataclass(frozen=True, slots=True)
+class Upcaster(Generic[OldT, NewT]):
+    """Lifts a payload of an old version to the next one; made by `upcast`, listed in `events()`."""
+
+    old: type[OldT]
+    new: type[NewT]
+    lift: Callable[[OldT], NewT]
+
+    def __call__(self, event: OldT) -> NewT:
+        return self.lift(event)
+
+
+def upcast(
+    old: type[OldT], new: type[NewT]
+) -> Callable[[Callable[[OldT], NewT]], Upcaster[OldT, NewT]]:
+    """Decorate the function that makes a `new` of an `old`::
+
+        @upcast(OrderPaidV1, OrderPaid)
+        def with_currency(old: OrderPaidV1) -> OrderPaid:
+            return OrderPaid(order_id=old.order_id, currency="USD")
+
+    Raises TypeError when the two are not versions of one event.
+    """
+    if old.event_type.rpartition(".")[0] != new.event_type.rpartition(".")[0]:
+        raise TypeError(f"{old.event_type} and {new.event_type} are not versions of one event")
+    if old.event_version >= new.event_version:
+        raise TypeError(f"an upcaster lifts: {new.event_type} is not after {old.event_type}")
+    return lambda lift: Upcaster(old, new, lift)

@@ -1,0 +1,105 @@
+"""What the enabled modules declare of events, put together; and the rows of their groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.errors import ModuleFailure
+from core.events.catalog import EventCatalog
+from core.events.subscription import Handler, Replayable, Subscription
+from core.events.tables import group_types, groups
+
+if TYPE_CHECKING:
+    from core.db.session import WritableSession
+    from core.registry import Module, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """One subscribing module: its handlers by event type, and every stored type it is to get."""
+
+    name: str
+    handlers: Mapping[str, Sequence[Handler[Any]]]
+    types: frozenset[str]
+    replayable: Replayable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPlan:
+    """All events and groups of one generation."""
+
+    catalog: EventCatalog = field(default_factory=lambda: EventCatalog((), ()))
+    groups: tuple[GroupPlan, ...] = ()
+
+
+def plan_of(registry: Registry) -> EventPlan:
+    """The events and subscriptions of all enabled modules.
+
+    A subscriber's classes count too: events of a module that is disabled now are still read.
+    """
+    enabled = registry.enabled
+    subscribed = [it.event for m in enabled for it in _subscriptions(m)]
+    declared = [event for m in enabled for event in m.declared.events]
+    upcasters = [it for m in enabled for it in m.declared.upcasters]
+    catalog = EventCatalog([*subscribed, *declared], upcasters)
+    found = [_group_of(module, catalog) for module in enabled if _subscriptions(module)]
+    return EventPlan(catalog, tuple(found))
+
+
+def _subscriptions(module: Module) -> list[Subscription]:
+    return [it for it in module.declared.subscriptions if isinstance(it, Subscription)]
+
+
+def _group_of(module: Module, catalog: EventCatalog) -> GroupPlan:
+    handlers: dict[str, list[Handler[Any]]] = {}
+    for subscription in _subscriptions(module):
+        handlers.setdefault(subscription.event.event_type, []).append(subscription.handler)
+    types = frozenset().union(*(catalog.sources(name) for name in handlers))
+    again = [it for it in module.declared.subscriptions if isinstance(it, Replayable)]
+    return GroupPlan(module.id, handlers, types, again[0] if again else None)
+
+
+def check_subscriptions(module: Module, registry: Registry) -> None:
+    """Raises ModuleFailure for a subscription to what nobody declares, or does not let one see."""
+    assert module.manifest is not None
+    within_reach = {module.id, *module.manifest.requires, *module.manifest.optional}
+    for subscription in _subscriptions(module):
+        event = subscription.event
+        owner = event.event_module
+        if owner not in within_reach:
+            raise ModuleFailure(
+                f"it subscribes to {event.event_type!r} without requiring {owner!r}",
+                remedy=f"add {owner!r} to requires (or optional) in its manifest",
+            )
+        there = registry.modules.get(owner)
+        if there is None or there.state != "enabled":
+            continue
+        if event not in there.declared.events:
+            raise ModuleFailure(
+                f"it subscribes to {event.event_type!r}, which {owner!r} does not declare",
+                remedy=f"list {event.__name__} in events() of {owner!r}",
+            )
+
+
+async def register(session: WritableSession, plan: EventPlan) -> None:
+    """Let the groups of a generation be known to the relay; those of others stay as they are."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    now = datetime.now(UTC)
+    for group in sorted(plan.groups, key=lambda group: group.name):
+        made = dialect.insert(groups).values(name=group.name, created_at=now)
+        await session.exec(made.on_conflict_do_nothing())
+        await session.exec(
+            delete(group_types).where(
+                group_types.c.group_name == group.name,
+                group_types.c.type.not_in(bindparam("types", expanding=True)),
+            ),
+            params={"types": sorted(group.types)},
+        )
+        rows = [{"type": name, "group_name": group.name} for name in sorted(group.types)]
+        await session.exec(dialect.insert(group_types).on_conflict_do_nothing(), params=rows)

@@ -1,0 +1,208 @@
+"""What whoever runs a deployment does with events: look, try again, discard, replay, prune."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, case, delete, exists, func, literal, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.errors import Refused
+from core.events.tables import deliveries, groups, outbox, pruned_types
+
+if TYPE_CHECKING:
+    from core.db.engine import Database
+    from core.db.session import WritableSession
+    from core.events.groups import GroupPlan
+
+_d, _o = deliveries.c, outbox.c
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits somewhere: how many, since when the oldest; `dead` are those given up."""
+
+    name: str
+    waiting: int
+    oldest: datetime | None
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A dead letter; `behind` are later events of its aggregate, which wait for it."""
+
+    group: str
+    number: int
+    event_id: UUID
+    type: str
+    aggregate: str
+    attempts: int
+    reason: str
+    recorded_at: datetime
+    behind: int
+
+
+async def status(database: Database) -> tuple[Backlog, list[Backlog]]:
+    """What the relay has yet to publish, and what each group has yet to be given."""
+    relay = select(func.count(), func.min(_o.created_at)).where(_o.state == "pending")
+    waiting = func.count(case((_d.state == "pending", 1)))
+    oldest = func.min(case((_d.state == "pending", _o.created_at)))
+    dead = func.count(case((_d.state == "dead", 1)))
+    by_group = (
+        select(groups.c.name, waiting, oldest, dead)
+        .outerjoin_from(groups, deliveries, _d.group_name == groups.c.name)
+        .outerjoin(outbox, _o.seq == _d.seq)
+        .group_by(groups.c.name)
+        .order_by(groups.c.name)
+    )
+    async with database.reader.connect() as connection:
+        count, since = (await connection.execute(relay)).one()
+        found = [Backlog(*row) for row in await connection.execute(by_group)]
+    return Backlog("relay", count, since), found
+
+
+async def failed(database: Database, group: str | None = None) -> list[Failed]:
+    """The dead letters, of all groups or of one, the oldest first."""
+    later = deliveries.alias("later")
+    behind = (
+        select(func.count())
+        .where(
+            later.c.group_name == _d.group_name,
+            later.c.aggregate_type == _d.aggregate_type,
+            later.c.aggregate_id == _d.aggregate_id,
+            later.c.aggregate_version > _d.aggregate_version,
+        )
+        .scalar_subquery()
+    )
+    aggregate = _d.aggregate_type + "/" + _d.aggregate_id
+    query = (
+        select(
+            _d.group_name,
+            _d.seq,
+            _o.id,
+            _o.type,
+            aggregate,
+            _d.attempts,
+            func.coalesce(_d.last_error, ""),
+            _o.created_at,
+            behind,
+        )
+        .join_from(deliveries, outbox, _o.seq == _d.seq)
+        .where(_d.state == "dead")
+        .order_by(_d.seq)
+    )
+    if group is not None:
+        query = query.where(_d.group_name == group)
+    async with database.reader.connect() as connection:
+        return [Failed(*tuple(row)) for row in await connection.execute(query)]
+
+
+async def retry(database: Database, group: str, numbers: Sequence[int] | None) -> int:
+    """Try dead letters again from the first attempt, all of the group or these; how many."""
+    anew = {"state": "pending", "attempts": 0, "available_at": datetime.now(UTC)}
+    return await _change_dead(database, update(deliveries).values(anew), group, numbers)
+
+
+async def discard(database: Database, group: str, numbers: Sequence[int] | None) -> int:
+    """Give dead letters up for ever, all of the group or these; later events go on. How many."""
+    return await _change_dead(database, delete(deliveries), group, numbers)
+
+
+async def _change_dead(
+    database: Database, statement: Any, group: str, numbers: Sequence[int] | None
+) -> int:
+    if not await is_group(database, group):
+        raise Refused(f"there is no group {group!r}: `events status` lists them")
+    statement = statement.where(_d.group_name == group, _d.state == "dead")
+    if numbers is not None:
+        statement = statement.where(_d.seq.in_(numbers))
+    async with database.write() as session:
+        changed: int = (await session.exec(statement)).rowcount
+    return changed
+
+
+async def replay(database: Database, group: GroupPlan, *, since: datetime | None = None) -> int:
+    """Let a group have its events again, all of them or those recorded since; how many.
+
+    From the start the module's projection is emptied first, in the same transaction. Raises
+    Refused for a module that does not allow it, and when events of that time were pruned.
+    """
+    if group.replayable is None:
+        raise Refused(f"{group.name} has no on_replay(): what it does cannot be done twice")
+    async with database.write() as session:
+        await _refuse_pruned(session, group, since)
+        if database.dialect == "postgresql":
+            # No delivery may be under way: its effect would come after the reset, and again.
+            await session.exec(text("LOCK TABLE core_deliveries IN SHARE ROW EXCLUSIVE MODE"))  # type: ignore[call-overload]
+        await session.exec(_forget(group, since))
+        if since is None:
+            await group.replayable.reset(session)
+        changed: int = (await session.exec(_again(database, group, since))).rowcount
+    return changed
+
+
+async def _refuse_pruned(
+    session: WritableSession, group: GroupPlan, since: datetime | None
+) -> None:
+    query = select(func.max(pruned_types.c.until)).where(pruned_types.c.type.in_(group.types))
+    until = (await session.exec(query)).scalar()  # type: ignore[call-overload]
+    if until is not None and (since is None or since < until):
+        raise Refused(
+            f"events of {group.name} from before {until:%Y-%m-%dT%H:%M:%SZ} were pruned; "
+            "replay --since that moment, what came before stays as it is"
+        )
+
+
+def _forget(group: GroupPlan, since: datetime | None) -> Any:
+    """Take out what is still to be delivered of that time: it comes again with the rest."""
+    statement = delete(deliveries).where(_d.group_name == group.name)
+    if since is None:
+        return statement
+    return statement.where(_d.seq.in_(select(_o.seq).where(_o.created_at >= since)))
+
+
+def _again(database: Database, group: GroupPlan, since: datetime | None) -> Any:
+    columns = [_o.seq, _o.aggregate_type, _o.aggregate_id, _o.aggregate_version, _o.bucket]
+    now = literal(datetime.now(UTC), _d.available_at.type)
+    wanted = select(literal(group.name), *columns, literal("pending"), literal(0), now).where(
+        _o.state == "published", _o.type.in_(sorted(group.types))
+    )
+    if since is not None:
+        wanted = wanted.where(_o.created_at >= since)
+    names = ["group_name", *(it.name for it in columns), "state", "attempts", "available_at"]
+    dialect = postgresql if database.dialect == "postgresql" else sqlite
+    return dialect.insert(deliveries).from_select(names, wanted).on_conflict_do_nothing()
+
+
+async def prune(database: Database, *, before: datetime) -> int:
+    """Delete events that were published before that moment and that every group has had.
+
+    What can no longer be replayed in full is remembered by type. How many were deleted.
+    """
+    waiting = exists().where(_d.seq == _o.seq)
+    gone = (_o.state == "published", _o.published_at < bindparam("before"), ~waiting)
+    dialect = postgresql if database.dialect == "postgresql" else sqlite
+    noted = dialect.insert(pruned_types).from_select(
+        ["type", "until"],
+        select(_o.type, literal(before, _o.published_at.type)).where(*gone).distinct(),
+    )
+    noted = noted.on_conflict_do_update(
+        index_elements=[pruned_types.c.type], set_={"until": noted.excluded.until}
+    )
+    async with database.write() as session:
+        await session.exec(noted, params={"before": before})
+        deleted = await session.exec(delete(outbox).where(*gone), params={"before": before})
+        changed: int = deleted.rowcount
+    return changed
+
+
+async def is_group(database: Database, name: str) -> bool:
+    """Whether a module of that id subscribes, or ever did."""
+    async with database.reader.connect() as connection:
+        query = select(groups.c.name).where(groups.c.name == name)
+        return (await connection.execute(query)).first() is not None

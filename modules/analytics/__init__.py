@@ -1,0 +1,1 @@
+"""Analytics: what was sold, put together from the events of orders."""

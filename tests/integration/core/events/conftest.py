@@ -1,0 +1,88 @@
+"""A running application with a tower and a ledger, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from core.app import Tessera
+from core.errors import Unavailable
+from tests.support import tower as towers
+from tests.support.apps import app_for, settings_for
+from tests.support.databases import database_url
+from tests.support.plants import Garden
+
+__all__ = ["database_url"]
+
+
+class Bells:
+    """What the tests of delivery do with a running application."""
+
+    def __init__(self, app: Tessera, url: str, tower: Any, ledger: Any) -> None:
+        self.app, self.url, self.tower, self.ledger = app, url, tower, ledger
+
+    @property
+    def database(self) -> Any:
+        """The application's database."""
+        assert self.app.resources is not None
+        return self.app.resources.database
+
+    async def strike(self, *bells: int) -> None:
+        """One transaction a stroke."""
+        for bell in bells:
+            async with self.database.write() as session:
+                await self.tower.strike(session, bell)
+
+    async def effects(self, count: int) -> list[tuple[int, int]]:
+        """The ledger once it has so many lines, a moment later (there may be one too many)."""
+        await self.until(lambda: len(towers.lines(self.url)) >= count)
+        await asyncio.sleep(0.3)
+        return towers.lines(self.url)
+
+    async def until(self, condition: Callable[[], Any], *, seconds: float = 20) -> None:
+        """Until it holds."""
+        async with asyncio.timeout(seconds):
+            while not await asyncio.to_thread(condition):
+                await asyncio.sleep(0.02)
+
+    async def dead(self, count: int) -> Sequence[Any]:
+        """The dead letters, once there are so many."""
+        from core.events.operations import failed
+
+        async with asyncio.timeout(20):
+            while len(found := await failed(self.database)) < count:
+                await asyncio.sleep(0.02)
+        return found
+
+    async def swap(self, *modules: str) -> None:
+        """Let other modules live from now on."""
+        assert self.app.lifecycle is not None
+        await self.app.lifecycle.swap(settings_for(self.url, *modules, events=towers.QUICK))
+        await self.app.lifecycle.settled()
+
+    def goes_wrong(self, bell: int, error: BaseException) -> None:
+        """Let the ledger's handler raise for one bell."""
+
+        async def trouble() -> None:
+            raise error
+
+        self.ledger.BAD[bell] = trouble
+
+    def is_unavailable(self, bell: int) -> None:
+        """Let the ledger's handler meet a server that is away."""
+        self.goes_wrong(bell, Unavailable("away"))
+
+
+@pytest.fixture
+async def bells(database_url: str, garden: Garden) -> AsyncIterator[Bells]:
+    """A tower and its ledger, started."""
+    tower, ledger = towers.plant(garden)
+    app = app_for(database_url, "tower", "ledger", events=towers.QUICK)
+    await app.start()
+    try:
+        yield Bells(app, database_url, tower, ledger)
+    finally:
+        await app.stop()
