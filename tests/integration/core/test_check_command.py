@@ -16,7 +16,9 @@ from core.checks.finding import Finding
 from core.checks.run import run
 from core.errors import ConfigurationError
 from core.settings import Settings
-from tests.support.check_cases import CASES, CHECKS, SAFE, Plot, module, routed
+from tests.support.checks.cases import CASES
+from tests.support.checks.modules import CHECKS
+from tests.support.checks.plots import SAFE, Plot, module, routed
 from tests.support.plants import Garden
 from tests.support.processes import MODULES, ROOT, Installation
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.checks.codes import CODES
-from tests.support.check_cases import CASES, Case
+from tests.support.checks.cases import CASES
+from tests.support.checks.plots import Case
 from tests.support.plants import Garden
 
 cases = pytest.mark.parametrize("case", CASES, ids=str)

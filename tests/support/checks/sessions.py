@@ -1,0 +1,63 @@
+"""T601: write sessions that are open too long."""
+
+from __future__ import annotations
+
+from tests.support.checks.plots import bodies
+
+SESSIONS = [
+    bodies(
+        "T601",
+        "hashing after the first use",
+        bad="""
+        async def register(session: WriteSession, passwords, repository, name):
+            await repository.add(session, name)
+            hashed = await passwords.hash(name)  #<
+            await repository.set(session, hashed)
+        """,
+        good="""
+        async def register(session: WriteSession, passwords, repository, name):
+            session.after_commit(name)
+            hashed = await passwords.hash(name)
+            await repository.set(session, hashed)
+
+        async def read(session: ReadSession, passwords, repository):
+            await repository.get(session)
+            await passwords.hash("x")
+
+        async def either(session: WriteSession, passwords, repository):
+            if repository:
+                await session.flush()
+                return
+            await passwords.hash("x")
+        """,
+    ),
+    bodies(
+        "T601",
+        "slow work in a helper, a session of its own",
+        bad="""
+        import asyncio
+
+        async def fetch():
+            await asyncio.sleep(1)
+
+        async def job(context: Context, repository):
+            async with context.write() as session:
+                await repository.get(session)
+                await fetch()  #<
+        """,
+        good="""
+        import asyncio
+
+        async def fetch():
+            await asyncio.sleep(1)
+
+        async def job(context: Context, repository):
+            async with context.read() as session:
+                await repository.get(session)
+            await fetch()
+            async with context.write() as session:
+                await repository.set(session, await fetch())
+            await fetch()
+        """,
+    ),
+]

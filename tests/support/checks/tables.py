@@ -1,0 +1,80 @@
+"""Tables and their migrations: T4, and what other families need of them."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+from tests.support.checks.plots import Case, Plot, module
+
+TABLE = """
+    class Thing(table_base("{0}"), table=True):
+        __tablename__ = "bad_{1}"
+        id: int | None = BigId()
+"""
+
+
+def table(name: str, *, base: str = "bad") -> str:
+    """The source of a table class."""
+    return dedent(TABLE.format(base, name))
+
+
+def tables(*classes: str) -> str:
+    """The hook."""
+    return f"\n@hookimpl\ndef tables():\n    return [{', '.join(classes)}]\n"
+
+
+MIGRATIONS = "\n@hookimpl\ndef migrations():\n    return 'planted_bad:migrations'\n"
+
+REVISION = """
+    import sqlalchemy as sa
+    from alembic import op
+
+    revision = "0001"
+    down_revision = None
+    branch_labels = None
+    depends_on = None
+
+    def upgrade():
+        {0}
+
+    def downgrade():
+        op.drop_table("bad_things")
+"""
+CLASS_VAR = "from typing import ClassVar\n"
+MAKES_TABLE = (
+    "op.create_table('bad_things', sa.Column('id', sa.BigInteger().with_variant(sa.Integer, "
+    "'sqlite'), nullable=False), sa.PrimaryKeyConstraint('id', name='pk_bad_things'))"
+)
+
+
+def migrated(revision: str, *, models: str = "") -> Plot:
+    """Module `bad` with a table `bad_things` and this revision."""
+    source = module((models or table("things")) + tables("Thing") + MIGRATIONS)
+    return Plot(source, files={"migrations/0001_things.py": REVISION.format(revision)})
+
+
+MIGRATED = [
+    Case(
+        "T401",
+        "a column without a migration",
+        migrated(MAKES_TABLE, models=table("things") + "    name: str\n"),
+        migrated(
+            MAKES_TABLE, models=CLASS_VAR + table("things") + "    name: ClassVar[str] = ''\n"
+        ),
+        at="planted_bad:migrations",
+    ),
+    Case(
+        "T401",
+        "a table without any migration",
+        Plot(module(table("things") + tables("Thing"))),
+        Plot(module(table("things"))),
+        at="bad_things",
+    ),
+    Case(
+        "T402",
+        "a migration that fails from nothing",
+        migrated("op.drop_table('bad_olds')"),
+        migrated(MAKES_TABLE),
+        at="planted_bad:migrations",
+    ),
+]
