@@ -30,6 +30,9 @@ from core.checks.codes import parse_silence
 VERSIONS = ("v1", "v2")
 """The versions of the API that this Tessera speaks, the oldest first."""
 
+Role = Literal["all", "api", "worker"]
+"""What a server does: answer HTTP, deliver events, or both."""
+
 POSTGRESQL = "postgresql+asyncpg"
 SQLITE = "sqlite+aiosqlite"
 
@@ -78,8 +81,8 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: Whole = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
-    role: Literal["all"] = Field(
-        "all", description="what this process does; api and worker come with events"
+    role: Role = Field(
+        "all", description="what it does: all; api answers HTTP; worker delivers events"
     )
     workers: Whole = Field(1, ge=1, le=256, description="processes; more than one wants PostgreSQL")
     trusted_proxies: tuple[str, ...] = Field(
@@ -265,6 +268,9 @@ class EventsSettings(Section):
     )
     concurrency: Whole = Field(
         4, ge=1, le=64, description="messages of one group at once in a process, on PostgreSQL"
+    )
+    stall_seconds: float = Field(
+        60.0, gt=0, le=86400, description="a group whose due work is older stalls: /readyz says so"
     )
     keep_days: Whole = Field(
         3, ge=0, description="how long a delivered event stays, for replays; in days"

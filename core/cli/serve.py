@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 from typing import Annotated, Any
@@ -13,25 +14,38 @@ import typer
 from core.errors import ConfigurationError, Refused, TesseraError
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
+from core.settings_models import Role
 
 log = structlog.get_logger("tessera.serve")
+
+ROLE = "TESSERA_SERVER__ROLE"
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default server.host.")]
 Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port; default server.port. 0: any free one.")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; default server.workers.")]
+RoleOption = Annotated[
+    Role | None,
+    typer.Option("--role", help="all; api: HTTP; worker: events. Default server.role."),
+]
 Reload = Annotated[bool, typer.Option("--reload", help="Start anew when a source file changes.")]
 
 
 def serve(
-    host: Host = None, port: Port = None, workers: Workers = None, reload: Reload = False
+    host: Host = None,
+    port: Port = None,
+    workers: Workers = None,
+    role: RoleOption = None,
+    reload: Reload = False,
 ) -> None:
-    """Run the API.
+    """Run the API, the delivery of events, or both.
 
     In development the database is migrated first; elsewhere the start is refused while
     migrations wait.
     """
+    if role is not None:
+        os.environ[ROLE] = role  # every process of this server loads the settings for itself
     settings = load_settings()
     configure_logging(settings)
     count = workers or settings.server.workers
@@ -94,7 +108,8 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
     host, port = bound.getsockname()[:2]
-    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    log.info("listening", url=url, role=settings.server.role)
     server = uvicorn.Server(config)
     if reload:
         ChangeReload(config, target=server.run, sockets=[bound]).run()
