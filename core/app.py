@@ -96,7 +96,8 @@ class Tessera:
         settings = self._given or load_settings()
         configure_logging(settings, quiet=self._quiet)
         self.resources = Resources(settings)
-        self.resources.events.delivering = not self._quiet  # a command leaves that to servers
+        # A command leaves the delivering to servers.
+        self.resources.events.role = "none" if self._quiet else settings.server.role
         self.lifecycle = Lifecycle(
             resources=self.resources,
             overrides=self.dependency_overrides,

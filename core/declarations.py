@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from core.errors import ModuleFailure
 from core.events.event import Event, Upcaster
-from core.events.subscription import Replayable, Subscription
+from core.events.subscription import Broadcast, Replayable, Subscription
 from core.hooks import Hooks
 from core.identity import Permission
 from core.services import is_replacement
@@ -45,7 +45,7 @@ class Declarations:
     permissions: Sequence[Permission] = ()
     events: Sequence[type[Event]] = ()
     upcasters: Sequence[Upcaster[Any, Any]] = ()
-    subscriptions: Sequence[Subscription | Replayable] = ()
+    subscriptions: Sequence[Subscription | Broadcast | Replayable] = ()
 
 
 def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declarations:
@@ -63,7 +63,7 @@ def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declaration
         permissions=_permissions(hooks, mine),
         events=[it for it in published if not isinstance(it, Upcaster)],
         upcasters=[it for it in published if isinstance(it, Upcaster)],
-        subscriptions=hooks.sequence("subscriptions", of=(Subscription, Replayable)),
+        subscriptions=hooks.sequence("subscriptions", of=(Subscription, Broadcast, Replayable)),
     )
     for claim in mine:
         if claim in claims and not _replaces(claim, claims[claim], declared, hooks):

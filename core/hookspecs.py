@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.checks.finding import Finding
     from core.context import Context
     from core.events.event import Event, Upcaster
-    from core.events.subscription import Replayable, Subscription
+    from core.events.subscription import Broadcast, Replayable, Subscription
     from core.identity import Authenticator, Permission
     from core.manifest import Manifest
 
@@ -73,8 +73,8 @@ def events() -> Sequence[type[Event] | Upcaster[Any, Any]]:  # type: ignore[empt
 
 
 @hookspec
-def subscriptions() -> Sequence[Subscription | Replayable]:  # type: ignore[empty-body]
-    """What the module does when something happened: ``on(Event, handler)``."""
+def subscriptions() -> Sequence[Subscription | Broadcast | Replayable]:  # type: ignore[empty-body]
+    """What the module does when something happened: ``on`` and ``broadcast`` (Event, handler)."""
 
 
 @hookspec

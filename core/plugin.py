@@ -31,7 +31,15 @@ from core.errors import (
 )
 from core.events.event import Event, upcast
 from core.events.recording import record
-from core.events.subscription import Delivery, Replayable, Subscription, on, on_replay
+from core.events.subscription import (
+    Broadcast,
+    Delivery,
+    Replayable,
+    Subscription,
+    broadcast,
+    on,
+    on_replay,
+)
 from core.extensions import Extension, extension_point
 from core.hookspecs import hookimpl
 from core.http.pagination import (
@@ -64,6 +72,7 @@ __all__ = [
     "Authenticator",
     "BadRequest",
     "BigId",
+    "Broadcast",
     "Cache",
     "CheckContext",
     "Conflict",
@@ -110,6 +119,7 @@ __all__ = [
     "UtcTime",
     "WritableSession",
     "WriteSession",
+    "broadcast",
     "cache_key",
     "cached",
     "decode_cursor",

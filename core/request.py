@@ -15,13 +15,26 @@ _SANE = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 class RequestInfo:
     """Filled while the request is served; read at its end, and by every log line on the way."""
 
-    __slots__ = ("id", "method", "module", "path", "route", "status", "user", "version")
+    __slots__ = (
+        "id",
+        "method",
+        "module",
+        "path",
+        "route",
+        "status",
+        "traceparent",
+        "user",
+        "version",
+    )
 
-    def __init__(self, *, request_id: str, method: str, path: str) -> None:
+    def __init__(
+        self, *, request_id: str, method: str, path: str, traceparent: str | None = None
+    ) -> None:
         self.id = request_id
         self.method = method
         self.path = path
         self.status = 0
+        self.traceparent = traceparent
         self.version: str | None = None
         self.module: str | None = None
         self.route: str | None = None

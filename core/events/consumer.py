@@ -9,8 +9,9 @@ is what is no longer there.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,16 +21,13 @@ import structlog
 from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, text, update
 
 from core.errors import Unavailable
-from core.events.catalog import EventCatalog, Undecodable
-from core.events.subscription import Delivery, Handler
 from core.events.tables import deliveries, outbox
 
 if TYPE_CHECKING:
-    from core.context import Context
     from core.db.engine import Database
     from core.db.session import WritableSession
     from core.events.bell import Bell
-    from core.events.event import Event
+    from core.events.handling import Handling
     from core.events.leases import Leases
     from core.settings import EventsSettings
 
@@ -64,6 +62,7 @@ _DUE = (
         _o.id,
         _o.type,
         _o.payload,
+        _o.headers,
         _o.created_at,
     )
     .join_from(deliveries, outbox, _o.seq == _d.seq)
@@ -90,6 +89,7 @@ _TAKE_LEASED = _TAKE.where(
     AND owner = :owner AND epoch = :epoch AND lease_until > now())""")
 ).returning(_PATIENCE)
 _FAILED = update(deliveries).where(*_THIS)
+_STILL_THERE = select(_d.seq).where(*_THIS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,14 @@ class Due:
     event_id: UUID
     event_type: str
     payload: str
+    headers: str
     recorded_at: datetime
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace under which it was recorded."""
+        found: str | None = json.loads(self.headers).get("traceparent")
+        return found
 
     @property
     def key(self) -> tuple[str, str]:
@@ -118,21 +125,15 @@ class Consumer:
 
     def __init__(
         self,
-        group: str,
-        handlers: Mapping[str, Sequence[Handler[Any]]],
+        handling: Handling,
         *,
-        catalog: EventCatalog,
-        context: Context,
         database: Database,
         leases: Leases,
         bell: Bell,
         settings: EventsSettings,
     ) -> None:
-        """`handlers` are by event type."""
-        self.group = group
-        self._handlers = handlers
-        self._catalog = catalog
-        self._context = context
+        self.group = handling.group
+        self._handling = handling
         self._database = database
         self._leases = leases
         self._bell = bell
@@ -211,36 +212,31 @@ class Consumer:
         return False
 
     async def _deliver(self, due: Due, epoch: int) -> bool:
-        event = self._readable(due)
+        handling = self._handling
+        event = handling.readable(due.event_type, due.payload)
+        delivery = handling.delivery(
+            due.event_id,
+            attempt=due.attempts + 1,
+            recorded_at=due.recorded_at,
+            traceparent=due.traceparent,
+        )
+        if handling.goes_outside(event):
+            if not await self._is_still_there(due):
+                return False
+            await handling.outside(event, delivery)
         async with self._database.write() as session:
             if not await self._take(session, due, epoch):
                 return False
-            delivery = Delivery(
-                due.event_id, self.group, due.attempts + 1, due.recorded_at, self._context
-            )
-            await self._handle(session, event, delivery)
+            await handling.inside(session, event, delivery)
         return True
 
-    def _readable(self, due: Due) -> Event:
-        event = self._catalog.lift(
-            self._catalog.decode(due.event_type, due.payload), self._handlers
-        )
-        if event is None:
-            raise Undecodable(f"{self.group} has no handler for {due.event_type} any more")
-        return event
-
-    async def _handle(self, session: WritableSession, event: Event, delivery: Delivery) -> None:
-        limit = self._settings.handler_seconds
-        for handler in self._handlers[event.event_type]:
-            timer = asyncio.timeout(limit)
-            try:
-                async with timer:
-                    await handler(session, event, delivery)
-            except TimeoutError:
-                if not timer.expired():
-                    raise
-                name = getattr(handler, "__qualname__", repr(handler))
-                raise TimeoutError(f"{name} did not return within {limit:g} s") from None
+    async def _is_still_there(self, due: Due) -> bool:
+        """Asked just before what cannot be taken back: the batch may have been read a while ago."""
+        if due.bucket not in self._leases.held(self.group):
+            return False
+        this = {"group": self.group, "this": due.seq, "tried": due.attempts}
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(_STILL_THERE, this)).first() is not None
 
     async def _take(self, session: WritableSession, due: Due, epoch: int) -> bool:
         """Delete the row; False when it is no longer there as it was read, or no longer ours."""

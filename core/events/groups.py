@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import ModuleFailure
 from core.events.catalog import EventCatalog
-from core.events.subscription import Handler, Replayable, Subscription
+from core.events.subscription import Broadcast, Replayable, Subscription
 from core.events.tables import group_types, groups
 
 if TYPE_CHECKING:
@@ -22,20 +22,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """One subscribing module: its handlers by event type, and every stored type it is to get."""
+    """One subscribing module: its subscriptions by event type, every stored type it is to get."""
 
     name: str
-    handlers: Mapping[str, Sequence[Handler[Any]]]
+    subscriptions: Mapping[str, Sequence[Subscription]]
     types: frozenset[str]
     replayable: Replayable | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """A module's broadcast subscription, and every stored type that it is to hear of."""
+
+    module: str
+    subscription: Broadcast
+    types: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class EventPlan:
-    """All events and groups of one generation."""
+    """All events, groups and listeners of one generation."""
 
     catalog: EventCatalog = field(default_factory=lambda: EventCatalog((), ()))
     groups: tuple[GroupPlan, ...] = ()
+    listeners: tuple[Listener, ...] = ()
 
 
 def plan_of(registry: Registry) -> EventPlan:
@@ -44,32 +54,42 @@ def plan_of(registry: Registry) -> EventPlan:
     A subscriber's classes count too: events of a module that is disabled now are still read.
     """
     enabled = registry.enabled
-    subscribed = [it.event for m in enabled for it in _subscriptions(m)]
+    subscribed = [it.event for m in enabled for it in _all_subscriptions(m)]
     declared = [event for m in enabled for event in m.declared.events]
     upcasters = [it for m in enabled for it in m.declared.upcasters]
     catalog = EventCatalog([*subscribed, *declared], upcasters)
     found = [_group_of(module, catalog) for module in enabled if _subscriptions(module)]
-    return EventPlan(catalog, tuple(found))
+    listeners = [
+        Listener(m.id, it, frozenset(catalog.sources(it.event.event_type)))
+        for m in enabled
+        for it in m.declared.subscriptions
+        if isinstance(it, Broadcast)
+    ]
+    return EventPlan(catalog, tuple(found), tuple(listeners))
 
 
 def _subscriptions(module: Module) -> list[Subscription]:
     return [it for it in module.declared.subscriptions if isinstance(it, Subscription)]
 
 
+def _all_subscriptions(module: Module) -> list[Subscription | Broadcast]:
+    return [it for it in module.declared.subscriptions if isinstance(it, Subscription | Broadcast)]
+
+
 def _group_of(module: Module, catalog: EventCatalog) -> GroupPlan:
-    handlers: dict[str, list[Handler[Any]]] = {}
+    by_type: dict[str, list[Subscription]] = {}
     for subscription in _subscriptions(module):
-        handlers.setdefault(subscription.event.event_type, []).append(subscription.handler)
-    types = frozenset().union(*(catalog.sources(name) for name in handlers))
+        by_type.setdefault(subscription.event.event_type, []).append(subscription)
+    types = frozenset().union(*(catalog.sources(name) for name in by_type))
     again = [it for it in module.declared.subscriptions if isinstance(it, Replayable)]
-    return GroupPlan(module.id, handlers, types, again[0] if again else None)
+    return GroupPlan(module.id, by_type, types, again[0] if again else None)
 
 
 def check_subscriptions(module: Module, registry: Registry) -> None:
     """Raises ModuleFailure for a subscription to what nobody declares, or does not let one see."""
     assert module.manifest is not None
     within_reach = {module.id, *module.manifest.requires, *module.manifest.optional}
-    for subscription in _subscriptions(module):
+    for subscription in _all_subscriptions(module):
         event = subscription.event
         owner = event.event_module
         if owner not in within_reach:

@@ -16,7 +16,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -111,6 +111,7 @@ class BucketLeases:
         self._held: dict[str, dict[int, int]] = {}
         self._good_until = 0.0
         self._changed = asyncio.Event()
+        self._leaving = False
 
     def held(self, kind: str) -> Held:
         if time.monotonic() >= self._good_until or not self._wanted[kind]:
@@ -127,19 +128,25 @@ class BucketLeases:
             self._wanted[kind] -= 1
             self._changed.set()
 
+    def leave(self) -> None:
+        """Renew nothing more; `run` gives back what is held, and ends."""
+        self._leaving = True
+        self._changed.set()
+
     async def run(self) -> None:
-        """Renew and claim until cancelled; on leaving give all of it back at once."""
+        """Renew and claim until `leave`, or until cancelled; then give all of it back at once."""
         try:
-            while True:
-                await self._try_to_keep()
+            while not self._leaving:
                 self._changed.clear()
-                try:
-                    async with asyncio.timeout(self._seconds / 3):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
+                await self._try_to_keep()
+                await self._rest()
         finally:
-            await self._leave()
+            await self._give_back()
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds / 3):
+                await self._changed.wait()
 
     async def _try_to_keep(self) -> None:
         try:
@@ -187,7 +194,7 @@ class BucketLeases:
             claimed = await connection.execute(_CLAIM, {**wish, "many": share - len(buckets)})
             buckets.update((bucket, epoch) for bucket, epoch in claimed)
 
-    async def _leave(self) -> None:
+    async def _give_back(self) -> None:
         self._held, self._good_until = {}, 0.0
         try:
             async with asyncio.timeout(2), self._database.writer.begin() as connection:

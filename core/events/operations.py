@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, case, delete, exists, func, literal, select, t
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Refused
-from core.events.tables import deliveries, groups, outbox, pruned_types
+from core.events.tables import deliveries, groups, inbox, outbox, pruned_types
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from core.events.groups import GroupPlan
 
 _d, _o = deliveries.c, outbox.c
+RELAY = "relay"
+"""As a group's name: the events themselves, on their way to a broker that may refuse them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Failed:
 async def status(database: Database) -> tuple[Backlog, list[Backlog]]:
     """What the relay has yet to publish, and what each group has yet to be given."""
     relay = select(func.count(), func.min(_o.created_at)).where(_o.state == "pending")
+    refused = select(func.count()).where(_o.attempts > 0, _o.state != "published")
+    refused = refused.where(_o.state == "dead")
     waiting = func.count(case((_d.state == "pending", 1)))
     oldest = func.min(case((_d.state == "pending", _o.created_at)))
     dead = func.count(case((_d.state == "dead", 1)))
@@ -62,12 +66,47 @@ async def status(database: Database) -> tuple[Backlog, list[Backlog]]:
     )
     async with database.reader.connect() as connection:
         count, since = (await connection.execute(relay)).one()
+        given_up = (await connection.execute(refused)).scalar_one()
         found = [Backlog(*row) for row in await connection.execute(by_group)]
-    return Backlog("relay", count, since), found
+    return Backlog(RELAY, count, since, given_up), found
 
 
 async def failed(database: Database, group: str | None = None) -> list[Failed]:
-    """The dead letters, of all groups or of one, the oldest first."""
+    """The dead letters, of all groups or of one, the oldest first; `RELAY` is one of them."""
+    wanted = [_dead_deliveries(group)] if group != RELAY else []
+    wanted += [_refused_events()] if group in (None, RELAY) else []
+    async with database.reader.connect() as connection:
+        found = [Failed(*tuple(row)) for it in wanted for row in await connection.execute(it)]
+    return sorted(found, key=lambda it: it.number)
+
+
+def _refused_events() -> Any:
+    """What a broker refused to take until the relay gave it up."""
+    later = outbox.alias("later")
+    behind = (
+        select(func.count())
+        .where(
+            later.c.aggregate_type == _o.aggregate_type,
+            later.c.aggregate_id == _o.aggregate_id,
+            later.c.aggregate_version > _o.aggregate_version,
+            later.c.state == "pending",
+        )
+        .scalar_subquery()
+    )
+    return select(
+        literal(RELAY),
+        _o.seq,
+        _o.id,
+        _o.type,
+        _o.aggregate_type + "/" + _o.aggregate_id,
+        _o.attempts,
+        func.coalesce(_o.last_error, ""),
+        _o.created_at,
+        behind,
+    ).where(_o.attempts > 0, _o.state != "published", _o.state == "dead")
+
+
+def _dead_deliveries(group: str | None) -> Any:
     later = deliveries.alias("later")
     behind = (
         select(func.count())
@@ -96,21 +135,31 @@ async def failed(database: Database, group: str | None = None) -> list[Failed]:
         .where(_d.state == "dead")
         .order_by(_d.seq)
     )
-    if group is not None:
-        query = query.where(_d.group_name == group)
-    async with database.reader.connect() as connection:
-        return [Failed(*tuple(row)) for row in await connection.execute(query)]
+    return query if group is None else query.where(_d.group_name == group)
 
 
 async def retry(database: Database, group: str, numbers: Sequence[int] | None) -> int:
     """Try dead letters again from the first attempt, all of the group or these; how many."""
     anew = {"state": "pending", "attempts": 0, "available_at": datetime.now(UTC)}
+    if group == RELAY:
+        return await _change_refused(database, update(outbox).values(anew), numbers)
     return await _change_dead(database, update(deliveries).values(anew), group, numbers)
 
 
 async def discard(database: Database, group: str, numbers: Sequence[int] | None) -> int:
     """Give dead letters up for ever, all of the group or these; later events go on. How many."""
+    if group == RELAY:
+        return await _change_refused(database, delete(outbox), numbers)
     return await _change_dead(database, delete(deliveries), group, numbers)
+
+
+async def _change_refused(database: Database, statement: Any, numbers: Sequence[int] | None) -> int:
+    statement = statement.where(_o.attempts > 0, _o.state != "published", _o.state == "dead")
+    if numbers is not None:
+        statement = statement.where(_o.seq.in_(numbers))
+    async with database.write() as session:
+        changed: int = (await session.exec(statement)).rowcount
+    return changed
 
 
 async def _change_dead(
@@ -143,6 +192,7 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
         if since is None:
             await group.replayable.reset(session)
         changed: int = (await session.exec(_again(database, group, since))).rowcount
+        await session.exec(_received(database, group, since))
     return changed
 
 
@@ -177,6 +227,19 @@ def _again(database: Database, group: GroupPlan, since: datetime | None) -> Any:
     names = ["group_name", *(it.name for it in columns), "state", "attempts", "available_at"]
     dialect = postgresql if database.dialect == "postgresql" else sqlite
     return dialect.insert(deliveries).from_select(names, wanted).on_conflict_do_nothing()
+
+
+def _received(database: Database, group: GroupPlan, since: datetime | None) -> Any:
+    """What is given again here is not to be taken from a broker too, should it still lie there."""
+    now = literal(datetime.now(UTC), inbox.c.received_at.type)
+    wanted = select(literal(group.name), _o.id, now).where(
+        _o.state == "published", _o.type.in_(sorted(group.types))
+    )
+    if since is not None:
+        wanted = wanted.where(_o.created_at >= since)
+    dialect = postgresql if database.dialect == "postgresql" else sqlite
+    names = ["group_name", "event_id", "received_at"]
+    return dialect.insert(inbox).from_select(names, wanted).on_conflict_do_nothing()
 
 
 async def prune(database: Database, *, before: datetime) -> int:

@@ -6,6 +6,7 @@ committed, so a transaction with ten events pays for one statement, and one that
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.events.bell import Bell
 from core.events.tables import BUCKETS, outbox, versions
+from core.tracing import traceparent
 
 if TYPE_CHECKING:
     from core.db.session import WritableSession
@@ -54,8 +56,10 @@ class Recorder:
         """Put the events into the outbox, in the session's transaction."""
         counted = await _count(session, [event for event, version in recorded if version is None])
         now = datetime.now(UTC)
+        headers = json.dumps({"traceparent": traceparent()})
         rows = [
-            _row(event, version or counted[_key(event)].pop(0), now) for event, version in recorded
+            _row(event, version or counted[_key(event)].pop(0), now, headers)
+            for event, version in recorded
         ]
         await session.exec(_INSERT, params=rows)
 
@@ -73,7 +77,7 @@ def _key(event: Event) -> Key:
     return event.aggregate_type, event.aggregate_id
 
 
-def _row(event: Event, version: int, now: datetime) -> dict[str, Any]:
+def _row(event: Event, version: int, now: datetime, headers: str) -> dict[str, Any]:
     aggregate_type, aggregate_id = _key(event)
     return {
         "id": uuid4(),
@@ -83,8 +87,11 @@ def _row(event: Event, version: int, now: datetime) -> dict[str, Any]:
         "aggregate_version": version,
         "bucket": bucket_of(aggregate_type, aggregate_id),
         "payload": event.model_dump_json(),
+        "headers": headers,
         "state": "pending",
+        "attempts": 0,
         "created_at": now,
+        "available_at": now,
     }
 
 

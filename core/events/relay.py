@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Unavailable
+from core.events.pending import RELAYABLE, relayable_in
 from core.events.tables import deliveries, group_types, outbox
 
 if TYPE_CHECKING:
@@ -37,12 +38,7 @@ PASS_SECONDS = 15.0
 """How long one transaction may take before it is given up and tried again."""
 
 _o = outbox.c
-_PENDING = (
-    select(_o.seq)
-    .where(_o.state == "pending", _o.bucket.in_(bindparam("buckets", expanding=True)))
-    .order_by(_o.seq)
-    .limit(BATCH)
-)
+_PENDING = select(_o.seq).where(*RELAYABLE).order_by(_o.seq).limit(BATCH)
 _PUBLISHED = (
     update(outbox)
     .where(_o.seq.in_(bindparam("seqs", expanding=True)))
@@ -121,7 +117,7 @@ class Relay:
     async def _is_any(self, buckets: Collection[int]) -> bool:
         """Asked without a transaction: on SQLite one would keep writers waiting for nothing."""
         async with self._database.reader.connect() as connection:
-            found = await connection.execute(_PENDING.limit(1), {"buckets": list(buckets)})
+            found = await connection.execute(_PENDING.limit(1), relayable_in(buckets))
             return found.first() is not None
 
     async def _still_mine(self, connection: AsyncConnection) -> list[int]:
@@ -133,7 +129,7 @@ class Relay:
         return [bucket for bucket, epoch, _ in locked if held.get(bucket) == epoch]
 
     async def _publish(self, connection: AsyncConnection, buckets: Collection[int]) -> int:
-        found = await connection.execute(_PENDING, {"buckets": list(buckets)})
+        found = await connection.execute(_PENDING, relayable_in(buckets))
         seqs = list(found.scalars())
         if seqs:
             values = {"seqs": seqs, "now": datetime.now(UTC)}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import structlog
 
 from core.events.bell import Bell
+from core.events.broadcast import Broadcaster
 from core.events.consumer import Consumer
 from core.events.groups import EventPlan, register
+from core.events.handling import Handling
 from core.events.leases import AllBuckets, BucketLeases, Leases
 from core.events.relay import Relay
 from core.events.signals import Signals
@@ -27,21 +29,46 @@ LEAVE_SECONDS = 5.0
 """How long a handler under way may go on when its consumer ends; then it is rolled back."""
 
 
+Role = Literal["all", "api", "worker", "none"]
+"""What a process does: ``none`` is a command, to which nothing is delivered at all."""
+
+
+class Work(Protocol):
+    """What runs beside the requests of a process, or of a generation."""
+
+    async def run(self) -> None:
+        """Work until `leave`, or until cancelled, which rolls back what is under way."""
+        ...
+
+    def leave(self) -> None:
+        """Begin nothing more."""
+        ...
+
+
 class EventRuntime:
-    """Process-wide. Before `start` and in a process that does not deliver, events only lie."""
+    """Process-wide. Before `start`, and in a process that does not deliver, events only lie."""
 
     def __init__(self, database: Database, *, settings: EventsSettings, bell: Bell) -> None:
         self._database = database
         self._settings = settings
         self._bell = bell
-        self.delivering = True
+        self.role: Role = "all"
         self._tasks: list[asyncio.Task[None]] = []
         self._relay: Relay | None = None
         leased = BucketLeases(database, seconds=settings.lease_seconds)
         self.leases: Leases = leased if database.dialect == "postgresql" else AllBuckets()
 
+    @property
+    def delivering(self) -> bool:
+        """Whether this process relays, and works for groups."""
+        return self.role in ("all", "worker")
+
     def start(self) -> None:
         """Begin to relay; core's tables must be there."""
+        if self.role == "none":
+            return
+        if self._database.dialect == "postgresql":
+            self._begin("signals", Signals(self._database.url, self._bell).run())
         if not self.delivering:
             return
         self._relay = Relay(
@@ -53,38 +80,57 @@ class EventRuntime:
         self._begin("relay", self._relay.run())
         if isinstance(self.leases, BucketLeases):
             self._begin("leases", self.leases.run())
-            self._begin("signals", Signals(self._database.url, self._bell).run())
 
     def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=f"tessera-{name}"))
 
     async def stop(self) -> None:
-        """End the relay, give the leases back."""
-        tasks, self._tasks = self._tasks, []
+        """End the relay, give the leases back.
+
+        Each ends by itself after the round that it is in, since a statement that is cancelled
+        costs its connection; only what hangs (the database is away) is cancelled.
+        """
+        tasks, self._tasks = {task.get_name(): task for task in self._tasks}, []
         if self._relay is not None:
             self._relay.leave()
             self._bell.ring(only_here=True)
-            await asyncio.wait(tasks[:1], timeout=LEAVE_SECONDS)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            await _ended([tasks.pop("tessera-relay")])
+        if "tessera-leases" in tasks and isinstance(self.leases, BucketLeases):
+            self.leases.leave()
+            await _ended([tasks.pop("tessera-leases")])
+        await _ended([*tasks.values()], seconds=0)
 
     @contextlib.asynccontextmanager
     async def consuming(
         self, plan: EventPlan, contexts: Mapping[str, Context]
     ) -> AsyncIterator[None]:
-        """The consumers of a generation, for as long as it lives. Raises Unavailable."""
-        if not self.delivering or not plan.groups:
+        """The consumers and listeners of a generation, while it lives. Raises Unavailable."""
+        if self.role == "none" or not (plan.groups or plan.listeners):
             yield
             return
-        async with self._database.write() as session:
-            await register(session, plan)
-        consumers = [
+        if plan.groups:
+            async with self._database.write() as session:
+                await register(session, plan)
+        workers = self._consumers(plan, contexts) if self.delivering else []
+        workers += await self._listening(plan, contexts)
+        tasks = [asyncio.create_task(it.run(), name="tessera-consumer") for it in workers]
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.leave()
+            self._bell.ring(only_here=True)
+            await _ended(tasks)
+
+    def _consumers(self, plan: EventPlan, contexts: Mapping[str, Context]) -> list[Work]:
+        return [
             Consumer(
-                group.name,
-                group.handlers,
-                catalog=plan.catalog,
-                context=contexts[group.name],
+                Handling(
+                    group,
+                    catalog=plan.catalog,
+                    context=contexts[group.name],
+                    handler_seconds=self._settings.handler_seconds,
+                ),
                 database=self._database,
                 leases=self.leases,
                 bell=self._bell,
@@ -92,18 +138,27 @@ class EventRuntime:
             )
             for group in plan.groups
         ]
-        tasks = [asyncio.create_task(it.run(), name=f"tessera-{it.group}") for it in consumers]
-        try:
-            yield
-        finally:
-            for consumer in consumers:
-                consumer.leave()
-            self._bell.ring(only_here=True)
-            await _ended(tasks)
+
+    async def _listening(self, plan: EventPlan, contexts: Mapping[str, Context]) -> list[Work]:
+        if not plan.listeners:
+            return []
+        broadcaster = Broadcaster(
+            plan.listeners,
+            catalog=plan.catalog,
+            contexts=contexts,
+            database=self._database,
+            bell=self._bell,
+        )
+        await broadcaster.begin()
+        return [broadcaster]
 
 
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
-    _, late = await asyncio.wait(tasks, timeout=LEAVE_SECONDS)
+async def _ended(
+    tasks: Sequence[asyncio.Task[None]], *, seconds: float = LEAVE_SECONDS
+) -> None:
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from uuid import UUID
 
 from core.events.event import Event
@@ -26,6 +26,7 @@ class Delivery:
     attempt: int
     recorded_at: datetime
     context: Context
+    traceparent: str | None = None
 
     @property
     def effect_id(self) -> str:
@@ -34,6 +35,7 @@ class Delivery:
 
 
 Handler = Callable[["WritableSession", EventT, Delivery], Awaitable[None]]
+OutsideHandler = Callable[[EventT, Delivery], Awaitable[None]]
 Reset = Callable[["WritableSession"], Awaitable[None]]
 
 
@@ -42,7 +44,16 @@ class Subscription:
     """One line of a module's `subscriptions()`; made by `on`."""
 
     event: type[Event]
-    handler: Handler[Any]
+    handler: Handler[Any] | OutsideHandler[Any]
+    transaction: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """One line of a module's `subscriptions()`; made by `broadcast`."""
+
+    event: type[Event]
+    handler: OutsideHandler[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +63,41 @@ class Replayable:
     reset: Reset
 
 
-def on(event: type[EventT], handler: Handler[EventT]) -> Subscription:
+@overload
+def on(
+    event: type[EventT], handler: Handler[EventT], *, transaction: Literal[True] = True
+) -> Subscription: ...
+
+
+@overload
+def on(
+    event: type[EventT], handler: OutsideHandler[EventT], *, transaction: Literal[False]
+) -> Subscription: ...
+
+
+def on(event: type[EventT], handler: Any, *, transaction: bool = True) -> Subscription:
     """Call ``await handler(session, event, delivery)`` once for every event of that type.
 
     The session is one transaction: what the handler writes and that it was delivered are
     committed together. A handler that raises is tried again; after the last try the delivery is a
     dead letter, and later events of the same aggregate wait for it.
+
+    ``transaction=False`` is for what leaves the house (a mail, a webhook) and may take its time:
+    ``await handler(event, delivery)`` runs while no transaction is open, and that it was delivered
+    is noted after it has returned. A process that dies in between does it again (at least once), so
+    send `Delivery.effect_id` along.
     """
-    return Subscription(event, handler)
+    return Subscription(event, handler, transaction)
+
+
+def broadcast(event: type[EventT], handler: OutsideHandler[EventT]) -> Broadcast:
+    """Call ``await handler(event, delivery)`` in every process, within a second of the commit.
+
+    For what each process keeps for itself: a local cache, open sockets. There is no inbox and no
+    second try: a process that is down or cut off misses it, one that swaps generations may be told
+    twice, order is that of the numbers of the events as far as they are seen together.
+    """
+    return Broadcast(event, handler)
 
 
 def on_replay(reset: Reset) -> Replayable:

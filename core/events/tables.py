@@ -18,6 +18,7 @@ from core.db.tables import BigId, table_registry
 
 BUCKETS = 16
 PENDING = text("state = 'pending'")
+REFUSED = text("attempts > 0 AND state <> 'published'")
 
 
 class Base(SQLModel, registry=table_registry("core")):
@@ -25,13 +26,24 @@ class Base(SQLModel, registry=table_registry("core")):
 
 
 class Outbox(Base, table=True):
-    """An event as its publisher's transaction left it; published once each group has its row."""
+    """An event as its publisher's transaction left it; `published` once it is on its way to all.
+
+    `attempts` counts how often a broker refused the message itself; after the last time it is dead,
+    and later events of its aggregate wait for it. `headers` is a JSON object: its traceparent.
+    """
 
     __tablename__ = "core_outbox"
     __table_args__ = (
-        CheckConstraint("state IN ('pending', 'published')", name="state"),
+        CheckConstraint("state IN ('pending', 'published', 'dead')", name="state"),
         UniqueConstraint("aggregate_type", "aggregate_id", "aggregate_version"),
         Index("ix_core_outbox_pending", "seq", sqlite_where=PENDING, postgresql_where=PENDING),
+        Index(
+            "ix_core_outbox_refused",
+            "aggregate_type",
+            "aggregate_id",
+            sqlite_where=REFUSED,
+            postgresql_where=REFUSED,
+        ),
     )
 
     seq: int | None = BigId()
@@ -42,9 +54,13 @@ class Outbox(Base, table=True):
     aggregate_version: int = Field(sa_type=BigInteger)
     bucket: int = Field(sa_type=SmallInteger)
     payload: str = Field(sa_type=Text)
+    headers: str = Field(sa_type=Text)
     state: str = Field(max_length=9)
+    attempts: int
     created_at: datetime
+    available_at: datetime
     published_at: datetime | None = None
+    last_error: str | None = Field(default=None, sa_type=Text)
 
 
 class Version(Base, table=True):
@@ -122,6 +138,17 @@ class DeliveryRow(Base, table=True):
     last_error: str | None = Field(default=None, sa_type=Text)
 
 
+class InboxRow(Base, table=True):
+    """What a group was given by a broker, so that a second time it is passed by."""
+
+    __tablename__ = "core_inbox"
+    __table_args__ = (Index("ix_core_inbox_received_at", "received_at"),)
+
+    group_name: str = Field(primary_key=True, max_length=20)
+    event_id: UUID = Field(primary_key=True)
+    received_at: datetime
+
+
 class Lease(Base, table=True):
     """Who works on a bucket, for the relay or for one group; `epoch` grows with each new owner."""
 
@@ -151,6 +178,7 @@ TABLES: tuple[type[SQLModel], ...] = (
     GroupType,
     PrunedType,
     DeliveryRow,
+    InboxRow,
     Lease,
     Member,
 )
@@ -163,3 +191,4 @@ groups = _tables["core_groups"]
 group_types = _tables["core_group_types"]
 pruned_types = _tables["core_pruned_types"]
 deliveries = _tables["core_deliveries"]
+inbox = _tables["core_inbox"]

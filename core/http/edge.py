@@ -23,6 +23,7 @@ from core.http.problems import problem_response
 from core.http.version import first_segment
 from core.identity import SCOPE_PRINCIPAL
 from core.request import SCOPE_REQUEST, RequestInfo, current_request, request_id_from
+from core.tracing import sane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,13 +71,15 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or socket; the generation that began it also ends it."""
         started = perf_counter()
-        request_header = version_header = body_header = None
+        request_header = version_header = body_header = trace_header = None
         origin = False
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 request_header = value
             elif name == b"accept-version":
                 version_header = value
+            elif name == b"traceparent":
+                trace_header = value
             elif name in BODY_HEADERS:
                 body_header = name, value
             elif name == b"origin":
@@ -85,6 +88,7 @@ class Edge:
             request_id=request_id_from(request_header),
             method=scope.get("method", "WEBSOCKET"),
             path=scope["path"],
+            traceparent=sane(trace_header),
         )
         token = current_request.set(info)
         generation = self._current()

@@ -78,6 +78,8 @@ from sqlalchemy import text
 from planted_tower.module import Struck
 
 BAD = {}  # by bell: what to do instead of writing
+HEARD = []  # what was broadcast to this process
+SENT = []  # what left the house
 
 
 async def write(session, event, delivery):
@@ -87,6 +89,18 @@ async def write(session, event, delivery):
     line = "INSERT INTO ledger_lines (bell, count, event_id) VALUES (:bell, :count, :event_id)"
     values = {"bell": event.bell, "count": event.count, "event_id": str(delivery.event_id)}
     await session.exec(text(line), params=values)
+
+
+async def hear(event, delivery):
+    HEARD.append((event.bell, event.count, delivery.traceparent))
+
+
+async def send(event, delivery):
+    if event.bell >= 100:
+        SENT.append((event.bell, event.count, delivery.effect_id, delivery.attempt))
+        trouble = BAD.get(event.bell)
+        if trouble is not None:
+            await trouble()
 
 
 async def reset(session):
@@ -100,7 +114,12 @@ def manifest():
 
 @hookimpl
 def subscriptions():
-    return [on(Struck, write), on_replay(reset)]
+    return [
+        on(Struck, write),
+        on(Struck, send, transaction=False),
+        broadcast(Struck, hear),
+        on_replay(reset),
+    ]
 
 
 @hookimpl

@@ -10,6 +10,7 @@ branch_labels = None
 depends_on = None
 
 PENDING = sa.text("state = 'pending'")
+REFUSED = sa.text("attempts > 0 AND state <> 'published'")
 
 
 def upgrade() -> None:
@@ -60,6 +61,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("type", name=op.f("pk_core_pruned_types")),
     )
     op.create_table(
+        "core_inbox",
+        sa.Column("group_name", AutoString(length=20), nullable=False),
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("received_at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "event_id", name=op.f("pk_core_inbox")),
+    )
+    op.create_index("ix_core_inbox_received_at", "core_inbox", ["received_at"])
+    op.create_table(
         "core_leases",
         sa.Column("kind", AutoString(length=20), nullable=False),
         sa.Column("bucket", sa.SmallInteger(), nullable=False),
@@ -90,10 +99,16 @@ def upgrade() -> None:
         sa.Column("aggregate_version", sa.BigInteger(), nullable=False),
         sa.Column("bucket", sa.SmallInteger(), nullable=False),
         sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
         sa.Column("state", AutoString(length=9), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("available_at", UTCDateTime(), nullable=False),
         sa.Column("published_at", UTCDateTime(), nullable=True),
-        sa.CheckConstraint("state IN ('pending', 'published')", name=op.f("ck_core_outbox_state")),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('pending', 'published', 'dead')", name=op.f("ck_core_outbox_state")
+        ),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_core_outbox")),
         sa.UniqueConstraint(
             "aggregate_type",
@@ -102,6 +117,13 @@ def upgrade() -> None:
             name=op.f("uq_core_outbox_aggregate_type_aggregate_id_aggregate_version"),
         ),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_core_outbox_refused",
+        "core_outbox",
+        ["aggregate_type", "aggregate_id"],
+        sqlite_where=REFUSED,
+        postgresql_where=REFUSED,
     )
     op.create_index(
         "ix_core_outbox_pending",
@@ -126,6 +148,7 @@ def downgrade() -> None:
     op.drop_table("core_outbox")
     op.drop_table("core_members")
     op.drop_table("core_leases")
+    op.drop_table("core_inbox")
     op.drop_table("core_pruned_types")
     op.drop_table("core_groups")
     op.drop_table("core_group_types")

@@ -1,0 +1,161 @@
+"""Broadcasts: every process is told of what was recorded, without inbox and without a second try.
+
+Each process reads the outbox by itself, woken by the bell: what is new by its number at once, and
+twice a second also what has a lower number than something it has seen, since the order of numbers
+is not that of commits. It looks back `LOOK_BACK_SECONDS`; a transaction that takes longer from its
+last statement to its commit is not heard of, which is why nothing but a cache may hang on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import bindparam, func, select
+
+from core.errors import Unavailable
+from core.events.catalog import EventCatalog, Undecodable
+from core.events.subscription import Delivery
+from core.events.tables import outbox
+from core.tracing import handling, sane
+
+if TYPE_CHECKING:
+    from core.context import Context
+    from core.db.engine import Database
+    from core.events.bell import Bell
+    from core.events.groups import Listener
+
+log = structlog.get_logger("tessera.events")
+
+LOOK_SECONDS = 0.5
+"""How often to look for what nobody announced, and for what was committed out of order."""
+PAUSE_SECONDS = 0.02
+"""At most fifty looks a second, however often the bell rings."""
+LOOK_BACK_SECONDS = 15.0
+HANDLER_SECONDS = 5.0
+IN_FLIGHT = 1000
+"""Numbers below the newest one that may still be uncommitted when a process begins to listen."""
+BATCH = 500
+
+_o = outbox.c
+_OF_TYPES = _o.type.in_(bindparam("types", expanding=True))
+_NEWEST = select(func.max(_o.seq))
+_NUMBERS = select(_o.seq).where(_o.seq > bindparam("floor"), _OF_TYPES)
+_ROWS = (
+    select(_o.seq, _o.id, _o.type, _o.payload, _o.headers, _o.created_at)
+    .where(_o.seq.in_(bindparam("seqs", expanding=True)))
+    .order_by(_o.seq)
+)
+
+
+class Broadcaster:
+    """Tells the listeners of one generation what happens, in this process."""
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        *,
+        catalog: EventCatalog,
+        contexts: Mapping[str, Context],
+        database: Database,
+        bell: Bell,
+    ) -> None:
+        self._listeners = listeners
+        self._catalog = catalog
+        self._contexts = contexts
+        self._database = database
+        self._bell = bell
+        self._types = sorted(frozenset().union(*(it.types for it in listeners)))
+        self._seen: set[int] = set()
+        self._floor = self._top = 0
+        self._tops: deque[tuple[float, int]] = deque()
+        self._begun = self._leaving = False
+        self._look_back_at = 0.0
+
+    def leave(self) -> None:
+        """Begin nothing more."""
+        self._leaving = True
+
+    async def begin(self) -> None:
+        """What is committed from now on is told. Raises Unavailable."""
+        async with self._database.reader.connect() as connection:
+            self._top = (await connection.execute(_NEWEST)).scalar() or 0
+            self._floor = max(self._top - IN_FLIGHT, 0)
+            self._tops.append((time.monotonic(), self._floor))
+            values = {"floor": self._floor, "types": self._types}
+            self._seen = set((await connection.execute(_NUMBERS, values)).scalars())
+        self._begun = True
+
+    async def run(self) -> None:
+        """Work until `leave` or a cancellation; trouble is told and tried again, for ever."""
+        with self._bell.listening() as ear:
+            while not self._leaving:
+                try:
+                    await (self.look() if self._begun else self.begin())
+                except Unavailable as error:
+                    log.warning("broadcasts wait for the database", reason=str(error))
+                except Exception:
+                    log.exception("broadcasts failed, and try again")
+                await asyncio.sleep(PAUSE_SECONDS)
+                await ear.wait(seconds=LOOK_SECONDS)
+
+    async def look(self) -> int:
+        """Tell what is new; how many events that was. Raises Unavailable."""
+        new = sorted(await self._new())
+        for start in range(0, len(new), BATCH):
+            for row in await self._rows(new[start : start + BATCH]):
+                self._seen.add(row.seq)
+                await self._tell(row)
+        return len(new)
+
+    async def _new(self) -> Collection[int]:
+        now = time.monotonic()
+        backwards = now >= self._look_back_at
+        if backwards:
+            self._look_back_at = now + LOOK_SECONDS
+            self._forget(now)
+        floor = self._floor if backwards else self._top
+        async with self._database.reader.connect() as connection:
+            values = {"floor": floor, "types": self._types}
+            found = set((await connection.execute(_NUMBERS, values)).scalars())
+        self._top = max(self._top, max(found, default=0))
+        return found - self._seen
+
+    def _forget(self, now: float) -> None:
+        """Raise the floor to what was the newest number `LOOK_BACK_SECONDS` ago."""
+        self._tops.append((now, self._top))
+        while len(self._tops) > 1 and self._tops[0][0] < now - LOOK_BACK_SECONDS:
+            self._floor = max(self._floor, self._tops.popleft()[1])
+        self._seen = {seq for seq in self._seen if seq > self._floor}
+
+    async def _rows(self, seqs: Sequence[int]) -> Sequence[Any]:
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(_ROWS, {"seqs": seqs})).all()
+
+    async def _tell(self, row: Any) -> None:
+        for listener in self._listeners:
+            if row.type not in listener.types:
+                continue
+            try:
+                await self._call(listener, row)
+            except Undecodable as error:
+                log.warning("a broadcast is unreadable", module=listener.module, reason=str(error))
+            except Exception:
+                log.exception("a broadcast failed", module=listener.module, event=row.type)
+
+    async def _call(self, listener: Listener, row: Any) -> None:
+        wanted = {listener.subscription.event.event_type: listener}
+        event = self._catalog.lift(self._catalog.decode(row.type, row.payload), wanted)
+        if event is None:
+            return
+        context = self._contexts[listener.module]
+        trace = sane(json.loads(row.headers).get("traceparent"))
+        delivery = Delivery(row.id, listener.module, 1, row.created_at, context, trace)
+        async with asyncio.timeout(HANDLER_SECONDS):
+            with handling(trace):
+                await listener.subscription.handler(event, delivery)
