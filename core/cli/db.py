@@ -106,7 +106,7 @@ def revision(
 
 def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:
     """The migrations of every enabled module, or of the one that is named."""
-    from core.registry import load_carefully
+    from core.registry import CORE, load_carefully
 
     registry = load_carefully(settings)
     every = registry.migrations()
@@ -116,9 +116,11 @@ def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:
         return every
     chosen = [m for m in every if m.module == module]
     if not chosen:
-        known = ", ".join(m.module for m in every) or "none"
+        known = ", ".join(m.module for m in every if m.module != CORE) or "none"
         raise typer.BadParameter(
-            f"no module {module!r} is enabled; enabled: {known}.", param_hint="--module"
+            f"no module {module!r} is enabled; enabled: {known} "
+            f"({CORE} means Tessera's own tables).",
+            param_hint="--module",
         )
     return chosen
 

@@ -93,7 +93,7 @@ def test_wrong_use(db: CommandLine) -> None:
     """A module that is not there is a 2 that names those that are, like a missing option."""
     unknown = db("upgrade", "--module", "nowhere")
     assert unknown.code == 2
-    assert "no module 'nowhere' is enabled; enabled: users, catalog" in unknown.err
+    assert "no module 'nowhere' is enabled; enabled: users, catalog (core means" in unknown.err
     assert db("downgrade").code == 2
 
 
@@ -112,7 +112,7 @@ def test_a_downgrade_to_nowhere_is_refused_in_one_line(db: CommandLine) -> None:
         assert wrong.err.count("\n") == 1
         assert f"{target!r}; its revisions: base, 0001" in wrong.err
     waiting = json.loads(db("status", "--json").out)
-    assert [s["pending"] for s in waiting] == [[], []]
+    assert [s["pending"] for s in waiting] == [[], [], []]
 
 
 def test_downgrade_in_production_needs_a_yes(
