@@ -54,6 +54,7 @@ __all__ = [
     "CorsSettings",
     "DatabaseSettings",
     "EventsSettings",
+    "KafkaSettings",
     "ModuleSection",
     "RedisSettings",
     "ServerSettings",

@@ -229,14 +229,57 @@ class RedisSettings(Section):
 
 
 class KafkaSettings(Section):
-    """``[kafka]``: the broker between machines; this version has none, and says so."""
+    """``[kafka]``: the broker between machines."""
 
-    bootstrap_servers: Literal[""] = Field(
-        "", description="must be empty: events over Kafka come with a later version"
+    bootstrap_servers: str = Field(
+        "", description="host:port, several with commas; empty: events travel through the database"
     )
     topic_prefix: str = Field(
-        "tessera", pattern=r"^[a-z][a-z0-9-]*$", description="first part of every topic's name"
+        "tessera",
+        pattern=r"^[a-z][a-z0-9-]*$",
+        max_length=60,
+        description="first part of every topic's and consumer group's name",
     )
+    partitions: Whole = Field(
+        16, ge=1, le=1000, description="partitions of a topic that is made here; others stay"
+    )
+    replication_factor: Whole = Field(
+        -1, ge=-1, le=100, description="copies of such a topic; -1: as the broker has it"
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    ssl_cafile: str = Field(
+        "", description="file with the authorities to trust; empty: the system's"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    sasl_username: str = Field("", description="who signs in, where the protocol is SASL")
+    sasl_password: SecretStr = Field(SecretStr(""), description="the password for that")
+    max_message_bytes: Whole = Field(
+        1024 * 1024, ge=1024, description="largest event; the broker's own limit counts besides"
+    )
+    send_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="how long the broker may take to answer before it counts as away",
+    )
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for address in value.split(",") if value else ():
+            if not re.fullmatch(r"\s*([^\s:/@]+|\[[0-9a-fA-F:]+\]):\d{1,5}\s*", address):
+                raise ValueError("is not of the form host:port or host:port,host:port")
+        return value
+
+    @model_validator(mode="after")
+    def _signed_in(self) -> KafkaSettings:
+        if self.security_protocol.startswith("SASL") and not self.sasl_username:
+            raise ValueError(f"{self.security_protocol} needs sasl_username and sasl_password")
+        return self
 
 
 class EventsSettings(Section):

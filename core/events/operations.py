@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.events.groups import GroupPlan
 
 _d, _o = deliveries.c, outbox.c
+_ALONE = "LOCK TABLE core_deliveries, core_inbox IN SHARE ROW EXCLUSIVE MODE"
 RELAY = "relay"
 """As a group's name: the events themselves, on their way to a broker that may refuse them."""
 
@@ -187,7 +188,9 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
         await _refuse_pruned(session, group, since)
         if database.dialect == "postgresql":
             # No delivery may be under way: its effect would come after the reset, and again.
-            await session.exec(text("LOCK TABLE core_deliveries IN SHARE ROW EXCLUSIVE MODE"))  # type: ignore[call-overload]
+            await session.exec(
+                text("LOCK TABLE core_deliveries, core_inbox IN SHARE ROW EXCLUSIVE MODE")
+            )  # type: ignore[call-overload]
         await session.exec(_forget(group, since))
         if since is None:
             await group.replayable.reset(session)

@@ -370,3 +370,25 @@ def _all_that_is_said(env: dict[str, str]) -> str:
         return str(error)
     sections = [repr(getattr(settings, s)) for s in Settings.model_fields if s != "modules"]
     return " ".join((*settings.warnings, *sections))
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ('bootstrap_servers = "kafka"', "host:port"),
+        ('bootstrap_servers = "a:9092,"', "host:port"),
+        ('bootstrap_servers = "kafka://a:9092"', "host:port"),
+        ('security_protocol = "SASL_SSL"', "needs sasl_username"),
+        ('sasl_mechanism = "GSSAPI"', "sasl_mechanism"),
+        ('topic_prefix = "Tessera."', "topic_prefix"),
+    ],
+)
+def test_a_kafka_that_cannot_be_meant_is_refused(here: Deployment, toml: str, said: str) -> None:
+    """An address without a port, a scheme, or signing in as nobody is named in one line."""
+    assert said in here.refusal(f"[kafka]\n{toml}")
+
+
+def test_several_kafka_servers_are_taken(here: Deployment) -> None:
+    """Addresses are hosts, numbers or IPv6, with ports, separated by commas."""
+    servers = "kafka-1:9092, 10.0.0.2:9092,[::1]:9092"
+    assert here.load(f'[kafka]\nbootstrap_servers = "{servers}"').kafka.bootstrap_servers == servers
