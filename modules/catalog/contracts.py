@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from core.plugin import Conflict, Session, Unprocessable, WritableSession
+
+PRODUCT_TAG: Final = "catalog:product:{product_id}"
+"""The tag in the cache of all that is made of one product."""
 
 
 @dataclass(frozen=True, slots=True)

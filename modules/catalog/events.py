@@ -8,9 +8,9 @@ from core.plugin import Event
 class ProductChanged(
     Event, type="catalog.product_changed.v1", aggregate="product", key="product_id"
 ):
-    """A product was added, changed or deleted; ask `Catalog` for what it is now.
+    """A product was added, changed or deleted, or its stock went up or down.
 
-    Pieces that orders take out of stock or put back are told by the orders' events.
+    Ask `Catalog` for what it is now; events of one product arrive in the order of its changes.
     """
 
     product_id: int

@@ -14,7 +14,10 @@ class Base(SQLModel, registry=table_registry("catalog")):
 
 
 class Product(Base, table=True):
-    """What can be ordered. The folded columns are what a search without regard to case reads."""
+    """What can be ordered; `version` counts its changes, those of its stock included.
+
+    The folded columns are what a search without regard to case reads.
+    """
 
     __tablename__ = "catalog_products"
     __table_args__ = (
@@ -34,6 +37,7 @@ class Product(Base, table=True):
     name_folded: str
     created_at: datetime
     updated_at: datetime
+    version: int = Field(default=1, sa_type=BigInteger, sa_column_kwargs={"server_default": "1"})
 
 
 class NewProduct(TypedDict):

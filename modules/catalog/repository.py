@@ -16,6 +16,7 @@ from modules.catalog.models import NewProduct, Product, ProductChanges
 
 products = Product.metadata.tables["catalog_products"]
 _c = products.c
+FIRST_VERSION = 1
 COLUMNS = tuple(_c[name] for name in ProductDTO.__slots__)
 
 _BY_ID: Select[*tuple[Any, ...]] = Select(*COLUMNS).where(_c.id == bindparam("product_id"))
@@ -67,39 +68,42 @@ async def several(session: Session, product_ids: Collection[int]) -> dict[int, P
     return {row[0]: ProductDTO(*row) for row in await session.exec(statement)}
 
 
-async def add(session: Session, new: NewProduct) -> ProductDTO:
-    """A new row. Raises SkuTaken."""
+async def add(session: Session, new: NewProduct) -> tuple[ProductDTO, int]:
+    """A new row and its version. Raises SkuTaken."""
     now = datetime.now(UTC)
     statement = (
         insert(products)
-        .values(**new, **_folded(new), created_at=now, updated_at=now)
+        .values(**new, **_folded(new), created_at=now, updated_at=now, version=FIRST_VERSION)
         .returning(*COLUMNS)
     )
     try:
-        return ProductDTO(*(await session.exec(statement)).one())
+        return ProductDTO(*(await session.exec(statement)).one()), FIRST_VERSION
     except IntegrityError as error:
         raise _sku_taken(new["sku"]) from error
 
 
-async def change(session: Session, product_id: int, changes: ProductChanges) -> ProductDTO | None:
-    """The row as changed, None when there is none. Raises SkuTaken."""
+async def change(
+    session: Session, product_id: int, changes: ProductChanges
+) -> tuple[ProductDTO, int] | None:
+    """The row as changed and its new version, None when there is none. Raises SkuTaken."""
     statement = (
         update(products)
         .where(_c.id == product_id)
-        .values(**changes, **_folded(changes), updated_at=datetime.now(UTC))
-        .returning(*COLUMNS)
+        .values(**changes, **_folded(changes), updated_at=datetime.now(UTC), version=_c.version + 1)
+        .returning(*COLUMNS, _c.version)
     )
     try:
         row = (await session.exec(statement)).first()
     except IntegrityError as error:
         raise _sku_taken(changes.get("sku", "")) from error
-    return ProductDTO(*row) if row else None
+    return (ProductDTO(*row[:-1]), row[-1]) if row else None
 
 
-async def remove(session: Session, product_id: int) -> bool:
-    """Whether there was one to delete."""
-    result = await session.exec(delete(products).where(_c.id == product_id))
-    return result.rowcount == 1
+async def remove(session: Session, product_id: int) -> int | None:
+    """Delete it; the version with which it ends, None when there was none."""
+    statement = delete(products).where(_c.id == product_id).returning(_c.version + 1)
+    row = (await session.exec(statement)).first()
+    return row[0] if row else None
 
 
 def _folded(values: Mapping[str, Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from core.plugin import (
@@ -15,11 +15,9 @@ from core.plugin import (
     record,
 )
 from modules.catalog import repository, stock
-from modules.catalog.contracts import ProductDTO, Sold
+from modules.catalog.contracts import PRODUCT_TAG, ProductDTO, Sold
 from modules.catalog.events import ProductChanged
 from modules.catalog.models import NewProduct, ProductChanges
-
-TAG = "catalog:product:{product_id}"
 
 
 class CatalogService:
@@ -28,7 +26,7 @@ class CatalogService:
     def __init__(self, *, cache: Cache = NO_CACHE) -> None:
         self.cache = cache
 
-    @cached(TAG, ttl=300, tags=[TAG])
+    @cached(PRODUCT_TAG, ttl=300, tags=[PRODUCT_TAG])
     async def product(self, session: Session, product_id: int) -> ProductDTO:
         product = await repository.get(session, product_id)
         if product is None:
@@ -53,31 +51,31 @@ class CatalogService:
         return await repository.known(session, product_ids)
 
     async def create(self, session: WritableSession, new: NewProduct) -> ProductDTO:
-        product = await repository.add(session, new)
-        record(session, ProductChanged(product_id=product.id))
+        product, version = await repository.add(session, new)
+        self._tell(session, {product.id: version})
         return product
 
     async def change(
         self, session: WritableSession, product_id: int, changes: ProductChanges
     ) -> ProductDTO:
-        product = await repository.change(session, product_id, changes)
-        if product is None:
+        changed = await repository.change(session, product_id, changes)
+        if changed is None:
             raise _no_product(product_id)
-        record(session, ProductChanged(product_id=product_id))
-        self._forget(session, [product_id])
+        product, version = changed
+        self._tell(session, {product_id: version})
         return product
 
     async def remove(self, session: WritableSession, product_id: int) -> None:
-        if not await repository.remove(session, product_id):
+        version = await repository.remove(session, product_id)
+        if version is None:
             raise _no_product(product_id)
-        record(session, ProductChanged(product_id=product_id))
-        self._forget(session, [product_id])
+        self._tell(session, {product_id: version})
 
     async def take_stock(
         self, session: WritableSession, lines: Sequence[tuple[int, int]]
     ) -> list[Sold]:
-        sold = await stock.take(session, dict(lines))
-        self._forget(session, sold)
+        sold, versions = await stock.take(session, dict(lines))
+        self._tell(session, versions)
         return [sold[product_id] for product_id, _ in lines]
 
     async def return_stock(
@@ -86,13 +84,15 @@ class CatalogService:
         quantities: dict[int, int] = {}
         for product_id, quantity in lines:
             quantities[product_id] = quantities.get(product_id, 0) + quantity
-        await stock.put_back(session, quantities)
-        self._forget(session, quantities)
+        self._tell(session, await stock.put_back(session, quantities))
 
-    def _forget(self, session: WritableSession, product_ids: Iterable[int]) -> None:
-        """After the commit, never before: a reader in between would keep the old row."""
-        if self.cache is not NO_CACHE:
-            tags = [TAG.format(product_id=product_id) for product_id in product_ids]
+    def _tell(self, session: WritableSession, versions: Mapping[int, int]) -> None:
+        """Of products that have changed: others by event, whoever has cached them here at once."""
+        for product_id, version in sorted(versions.items()):
+            record(session, ProductChanged(product_id=product_id), version=version)
+        # After the commit, never before: a reader in between would keep the old row.
+        if versions and self.cache is not NO_CACHE:
+            tags = [PRODUCT_TAG.format(product_id=product_id) for product_id in versions]
             session.after_commit(partial(self.cache.invalidate, *tags))
 
 

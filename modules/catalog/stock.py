@@ -21,20 +21,29 @@ from modules.catalog.repository import products, several
 _c = products.c
 
 
-async def take(session: WritableSession, quantities: Mapping[int, int]) -> dict[int, Sold]:
+Versions = dict[int, int]
+"""The version of each product after its stock changed, by id."""
+
+
+async def take(
+    session: WritableSession, quantities: Mapping[int, int]
+) -> tuple[dict[int, Sold], Versions]:
     """Take pieces by product id. Raises UnknownProduct, ProductInactive, OutOfStock."""
     pieces = _pieces(quantities)
     statement = _update(quantities, _c.stock - pieces).where(_c.stock >= pieces, _c.is_active)
-    taken = await session.exec(statement.returning(_c.id, _c.price_minor, _c.currency))
-    sold = {row[0]: Sold(row[0], quantities[row[0]], row[1], row[2]) for row in taken}
+    columns = (_c.id, _c.price_minor, _c.currency, _c.version)
+    taken = list(await session.exec(statement.returning(*columns)))
+    sold = {i: Sold(i, quantities[i], price, currency) for i, price, currency, _ in taken}
     if len(sold) < len(quantities):
         await _refuse(session, {i: n for i, n in quantities.items() if i not in sold})
-    return sold
+    return sold, {row[0]: row[-1] for row in taken}
 
 
-async def put_back(session: WritableSession, quantities: Mapping[int, int]) -> None:
-    """Add pieces by product id."""
-    await session.exec(_update(quantities, _c.stock + _pieces(quantities)))
+async def put_back(session: WritableSession, quantities: Mapping[int, int]) -> Versions:
+    """Add pieces by product id; those that are gone are passed over."""
+    statement = _update(quantities, _c.stock + _pieces(quantities))
+    raised = await session.exec(statement.returning(_c.id, _c.version))
+    return {row[0]: row[1] for row in raised}
 
 
 def _pieces(quantities: Mapping[int, int]) -> ColumnElement[int]:
@@ -47,7 +56,9 @@ def _pieces(quantities: Mapping[int, int]) -> ColumnElement[int]:
 
 def _update(quantities: Mapping[int, int], stock: ColumnElement[int]) -> Update:
     """One row locks itself; several are locked in order first."""
-    statement = update(products).values(stock=stock, updated_at=datetime.now(UTC))
+    statement = update(products).values(
+        stock=stock, updated_at=datetime.now(UTC), version=_c.version + 1
+    )
     if len(quantities) == 1:
         return statement.where(_c.id == next(iter(quantities)))
     return statement.where(_c.id == _locked(quantities).c.id)
