@@ -11,19 +11,26 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from core.plugin import Cache, Context, Manifest, Permission, hookimpl
+from core.plugin import Broadcast, Cache, Context, Manifest, Permission, broadcast, hookimpl
+from modules.cache import handlers
 from modules.cache.api.v1.router import router as v1
 from modules.cache.api.v2.router import router as v2
 from modules.cache.contracts import CacheControl
 from modules.cache.service import CacheService
 from modules.cache.settings import CacheSettings
+from modules.catalog.events import ProductChanged
 
 SHARED_LOCAL_TTL = 5.0
 
 
 @hookimpl
 def manifest() -> Manifest:
-    return Manifest(id="cache", version="1.0.0", summary="Loads once, remembers, forgets by tag.")
+    return Manifest(
+        id="cache",
+        version="1.0.0",
+        optional=("catalog",),
+        summary="Loads once, remembers, forgets by tag.",
+    )
 
 
 @hookimpl
@@ -48,6 +55,11 @@ def permissions() -> Sequence[Permission]:
 
 
 @hookimpl
+def subscriptions() -> Sequence[Broadcast]:
+    return [broadcast(ProductChanged, handlers.product_changed)]
+
+
+@hookimpl
 def lifespan(context: Context) -> AbstractAsyncContextManager[None]:
     return _closing(the_cache(context))
 
@@ -55,7 +67,8 @@ def lifespan(context: Context) -> AbstractAsyncContextManager[None]:
 def make_cache(context: Context) -> CacheService:
     """The generation's cache, over the process's Redis where there is one."""
     chosen = context.settings_as(CacheSettings)
-    # Others may change what this process remembers: without a broadcast it must ask again soon.
+    # Others may change what this process remembers. Of products it hears by broadcast; of what no
+    # event tells, and of a broadcast that it missed, it learns by asking again soon.
     others = (context.redis.configured and chosen.redis) or context.app.server.workers > 1
     local_ttl = chosen.local_ttl or (SHARED_LOCAL_TTL if others else math.inf)
     return CacheService(chosen, context.redis, local_ttl=local_ttl)

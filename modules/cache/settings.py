@@ -19,8 +19,9 @@ class CacheSettings(BaseModel):
         gt=0,
         le=86_400,
         description="how long a process serves a value without asking Redis: the longest time for "
-        "which another process's change goes unseen. Left out: 5 where other processes are likely "
-        "(Redis is configured, or several workers), else as long as the value lives",
+        "which another process's change goes unseen that no event tells of (of products one does, "
+        "within a second). Left out: 5 where other processes are likely (Redis is configured, or "
+        "several workers), else as long as the value lives",
     )
     redis: bool = Field(
         True, description="share values between processes where Redis is configured"
