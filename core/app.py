@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,6 +23,7 @@ from core.logs import configure_logging
 from core.process import Resources
 from core.reload import Hangup, reload
 from core.settings import Settings, load_settings
+from core.steps import own_tasks
 
 log = structlog.get_logger("tessera.app")
 
@@ -94,6 +96,7 @@ class Tessera:
         Raises ConfigurationError, Refused or Unavailable, and leaves nothing open then.
         """
         settings = self._given or load_settings()
+        own_tasks(asyncio.get_running_loop())
         configure_logging(settings, quiet=self._quiet)
         self.resources = Resources(settings)
         # A command leaves the delivering to servers.
@@ -137,6 +140,7 @@ class Tessera:
             cors=Cors(settings.cors) if settings.cors.allowed_origins else None,
             root=root_app(current, metrics),
             metrics=metrics,
+            api=settings.server.role != "worker",
             access=settings.server.access_log,
             hsts=settings.app.environment == "production",
             max_body_bytes=settings.server.max_body_bytes,

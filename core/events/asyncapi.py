@@ -68,8 +68,10 @@ def _on(kafka: KafkaSettings) -> bool:
 
 
 def _servers(kafka: KafkaSettings) -> Iterator[tuple[str, Document]]:
+    secure = kafka.security_protocol != "PLAINTEXT"
     for number, host in enumerate(kafka.bootstrap_servers.split(","), 1):
-        yield f"kafka{number}", {"host": host.strip(), "protocol": "kafka"}
+        protocol = "kafka-secure" if secure else "kafka"
+        yield f"kafka{number}", {"host": host.strip(), "protocol": protocol}
 
 
 def _channel(module: str, events: Sequence[type[Event]], kafka: KafkaSettings) -> Document:

@@ -16,7 +16,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.errors import InternalError, NotFound
+from core.errors import InternalError, NotFound, Problem
 from core.http.body import BODY_HEADERS, BodyLimit
 from core.http.cors import Cors
 from core.http.problems import problem_response
@@ -59,8 +59,11 @@ class Edge:
         max_body_bytes: int,
         metrics: Metrics | None = None,
         cors: Cors | None = None,
+        api: bool = True,
     ) -> None:
+        """Without `api` only the root answers: a worker has an address to be watched at."""
         self._current = current
+        self._api = api
         self._root = root
         self._access = access
         self._metrics = metrics
@@ -147,10 +150,12 @@ class Edge:
         below = path[len(root_path) :] if root_path and path.startswith(root_path) else path
         child = {**scope, **generation.scope_extras, SCOPE_REQUEST: info}
         name = first_segment(below)
-        version = generation.versions.get(name)
+        version = generation.versions.get(name) if self._api else None
         if version is None:
             if name in ROOT_SEGMENTS and scope["type"] == "http":
                 return self._root, child
+            if not self._api:
+                return _answering(NotFound(NO_API)), child
             extra.append((b"vary", b"Accept-Version"))
             if wanted is not None:
                 name = f"v{wanted.decode('latin-1').strip().removeprefix('v')}"
@@ -186,7 +191,11 @@ class Edge:
         headers.append((b"x-process-time", b"%.6f" % (perf_counter() - started)))
 
 
-ROOT_SEGMENTS = frozenset({"", "health", "livez", "readyz", "problems", "metrics"})
+ROOT_SEGMENTS = frozenset({"", "health", "livez", "readyz", "problems", "metrics", "asyncapi.json"})
+NO_API = (
+    "This process is a worker: it delivers events and answers no API. "
+    "Ask one whose role (server.role, serve --role) is all or api."
+)
 
 
 def _no_version(wanted: bytes | None, path: str, generation: Generation) -> ASGIApp:
@@ -200,6 +209,10 @@ def _no_version(wanted: bytes | None, path: str, generation: Generation) -> ASGI
             f"(/v{known[-1]}{path}), or the header Accept-Version names one."
         )
 
+    return _answering(problem)
+
+
+def _answering(problem: Problem) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await problem_response(problem, scope)(scope, receive, send)
 

@@ -38,16 +38,33 @@ def _page(title: str, body: str) -> str:
 
 
 def front(document: dict[str, Any]) -> str:
-    """The front page: versions with their docs, modules with their state."""
+    """The front page: versions with their docs, events, modules with their state."""
     name, state = escape(document["name"]), escape(document["state"])
     versions = "".join(_version(n, v) for n, v in document["versions"].items())
     modules = "".join(_module(*each) for each in document["modules"].items())
+    role = "" if document["role"] == "all" else f"Role: {escape(document['role'])} · "
+    grid = f'<div class="grid">{versions}</div>' if versions else NO_VERSIONS
     return _page(
         document["name"],
-        f'<h1>{name}</h1><p class="lead">State: <span class="{state}">{state}</span> · '
+        f'<h1>{name}</h1><p class="lead">{role}State: <span class="{state}">{state}</span> · '
         '<a href="/readyz">readiness</a> · <a href="/problems">what errors mean</a></p>'
-        f'<h2>Versions</h2><div class="grid">{versions}</div>'
+        f"<h2>Versions</h2>{grid}"
+        f"{_events(document)}"
         f'<h2>Modules</h2><div class="grid">{modules or "No module is enabled."}</div>',
+    )
+
+
+NO_VERSIONS = '<p class="lead">A worker delivers events and answers no API.</p>'
+
+
+def _events(document: dict[str, Any]) -> str:
+    """Where the description of the events is; nothing where it is not served."""
+    if "asyncapi" not in document:
+        return ""
+    link = escape(document["asyncapi"])
+    return (
+        '<h2>Events</h2><div class="grid"><div class="card"><b>AsyncAPI</b>'
+        f'<p class="links"><a href="{link}">schema</a></p></div></div>'
     )
 
 

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from core.errors import NotFound, Problem
+from core.events.asyncapi import asyncapi
 from core.http import health, pages
 from core.http.problems import all_problems, exception_handlers
 from core.http.version import docs_on
@@ -34,6 +35,13 @@ def root_app(current: Current, metrics: Metrics | None = None) -> Starlette:
         ready, document = await health.readiness(current())
         return JSONResponse(document, status_code=200 if ready else 503)
 
+    async def events(_request: Request) -> Response:
+        generation = current()
+        if not docs_on(generation.settings):
+            raise NotFound("The schemas are not served here.")
+        catalog = generation.events.catalog
+        return JSONResponse(asyncapi(generation.registry, catalog, generation.settings))
+
     async def problem(request: Request) -> Response:
         document = explain(request.path_params["slug"], current())
         return _negotiate(request, document, pages.problem)
@@ -48,6 +56,7 @@ def root_app(current: Current, metrics: Metrics | None = None) -> Starlette:
             Route("/health", health.health),
             Route("/livez", health.livez),
             Route("/readyz", readyz),
+            Route("/asyncapi.json", events),
             Route("/problems", problems),
             Route("/problems/{slug}", problem),
             *([Route("/metrics", metrics.page)] if metrics else ()),
@@ -71,10 +80,11 @@ def _negotiate(
 
 
 def describe(generation: Generation) -> dict[str, Any]:
-    """Name, state, and where each version's docs are."""
+    """Name, role, state, and where each version's docs are; a worker has no versions."""
     settings = generation.settings
+    role = settings.server.role
     versions: dict[str, Any] = {}
-    for name, configured in settings.api.versions.items():
+    for name, configured in settings.api.versions.items() if role != "worker" else ():
         entry: dict[str, Any] = {"url": f"/{name}"}
         if docs_on(settings):
             entry |= {
@@ -89,8 +99,10 @@ def describe(generation: Generation) -> dict[str, Any]:
         versions[name] = entry
     return {
         "name": settings.app.name,
+        "role": role,
         "state": "degraded" if generation.registry.failed else "ok",
         "versions": versions,
+        **({"asyncapi": "/asyncapi.json"} if docs_on(settings) else {}),
         "modules": {m.id: m.state for m in generation.registry if m.state != "disabled"},
         "health": "/health",
         "ready": "/readyz",
