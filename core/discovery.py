@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from fastapi.exceptions import DependencyScopeError
 
+from core.belongings import kept
 from core.errors import ModuleFailure
+from core.steps import step
 
 GROUP = "tessera.modules"
 
@@ -57,7 +59,8 @@ def load(found: Found) -> object:
         )
     entry = found.entry_points[0]
     try:
-        return entry.load()
+        with step(found.id, "its import"), kept(found.id):
+            return entry.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: a stranger's import must not end the host

@@ -1,8 +1,8 @@
 """One immutable build of the enabled modules: registry, versions, services, lifespans.
 
 `compose` builds it and touches no server; ``start`` makes the services and enters the lifespans
-in the order of requirements; ``stop`` leaves them in reverse. One supervisor task enters and
-leaves, because an exit stack that another task closes breaks cancel scopes (anyio's rule).
+in the order of requirements; ``stop`` leaves them in reverse. One supervisor task does both,
+because an exit stack that another task closes breaks cancel scopes (anyio's rule).
 """
 
 from __future__ import annotations
@@ -27,26 +27,17 @@ from core.hooks import Hooks
 from core.http.access import check_routes
 from core.http.version import VersionApp, version_number
 from core.identity import SCOPE_AUTHENTICATORS, Authenticator
+from core.lives import Lives, Manager, StartFailure, blame, could_not_start
 from core.module_context import ModuleContext, World
 from core.process import Resources
 from core.registry import Module, Registry
 from core.services import SCOPE_SERVICES
 from core.settings import Settings
+from core.steps import step
 
 log = structlog.get_logger("tessera.generation")
 
 Overrides = dict[Callable[..., Any], Callable[..., Any]]
-ENTER_SECONDS = 5.0
-"""How long a module's lifespan may take to start or to end."""
-
-
-class StartFailure(Exception):
-    """A module failed while the generation was starting; it is to be built again without it."""
-
-    def __init__(self, module_id: str, failure: ModuleFailure) -> None:
-        super().__init__(f"{module_id}: {failure}")
-        self.module_id = module_id
-        self.failure = failure
 
 
 class Generation:
@@ -93,7 +84,7 @@ class Generation:
                     if not callable(made):
                         raise module.hooks.wrong(name, "a callable", made)
                 except ModuleFailure as failure:
-                    raise _blame(module.id, failure) from failure
+                    raise blame(module.id, failure) from failure
                 self.world.extensions.setdefault(name, []).append(
                     Extension(name, module.id, policy_of(point), made)
                 )
@@ -110,7 +101,7 @@ class Generation:
                 if not all(map(callable, asked)):
                     raise module.hooks.wrong("authenticators", "a list of callables", asked)
             except ModuleFailure as failure:
-                raise _blame(module.id, failure) from failure
+                raise blame(module.id, failure) from failure
             found.extend(asked)
             for index, authenticator in enumerate(asked):
                 scheme = getattr(authenticator, "scheme", None)
@@ -132,13 +123,14 @@ class Generation:
         A factory that takes the place of another module's is the newcomer's fault when it fails.
         """
         try:
-            return factory(self.contexts[module_id])
+            with step(module_id, "the factory of a service"):
+                return factory(self.contexts[module_id])
         except (KeyboardInterrupt, asyncio.CancelledError, StartFailure):
             raise
         except ModuleFailure as failure:
-            raise StartFailure(module_id, failure) from failure
+            raise StartFailure({module_id: failure}) from failure
         except BaseException as error:
-            raise _could_not_start(module_id, error) from error
+            raise could_not_start(module_id, error) from error
 
     def leave(self) -> None:
         """One request less; the last one of a generation that was replaced ends the waiting."""
@@ -178,17 +170,18 @@ class Generation:
             raise
 
     async def stop(self) -> None:
-        """Leave every lifespan, the last entered first. Safe to call twice."""
+        """Leave every lifespan, each after those that require it. Safe to call twice."""
         self._leave.set()
         if self._supervisor is not None:
             await asyncio.wait([self._supervisor])
 
     async def _live(self, entered: asyncio.Future[None]) -> None:
+        lives = Lives(self.registry.enabled, self._prepare)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.world.container.aclose)
+            stack.push_async_callback(lives.leave)
             try:
-                for module in self.registry.enabled:
-                    await self._enter(module, stack)
+                await lives.enter()
                 runtime = self.world.resources.events
                 await stack.enter_async_context(runtime.consuming(self.events, self.contexts))
             except BaseException as error:
@@ -200,47 +193,17 @@ class Generation:
             entered.set_result(None)
             await self._leave.wait()
 
-    async def _enter(self, module: Module, stack: contextlib.AsyncExitStack) -> None:
+    def _prepare(self, module: Module) -> Manager | None:
+        """Make a module's services, and ask for what it has to say before it serves."""
         assert module.hooks is not None
         context = self.contexts[module.id]
-        try:
-            for contract in module.declared.services:
-                self.world.container.get(contract)
-            self.readiness[module.id] = _checks_of(module.hooks, context)
-            manager = module.hooks.call("lifespan", context=context)
-            if manager is not None:
-                if not isinstance(manager, contextlib.AbstractAsyncContextManager):
-                    raise module.hooks.wrong("lifespan", "an async context manager", manager)
-                async with asyncio.timeout(ENTER_SECONDS):
-                    await stack.enter_async_context(_named(module.id, manager))
-        except StartFailure:
-            raise
-        except ModuleFailure as failure:
-            raise _blame(module.id, failure) from failure
-        except TimeoutError:
-            late = ModuleFailure(
-                f"its lifespan did not start within {ENTER_SECONDS:.0f} s",
-                remedy="let it start slow work in a task of its own",
-            )
-            raise StartFailure(module.id, late) from None
-        except BaseException as error:  # a module may raise anything, SystemExit included
-            if _is_ours(error):
-                raise
-            raise _could_not_start(module.id, error) from error
-
-
-def _could_not_start(module_id: str, error: BaseException) -> StartFailure:
-    unexpected = ModuleFailure(
-        f"it could not start: {summarise(error)}", remedy=f"mend or disable {module_id}"
-    )
-    unexpected.__cause__ = error
-    return StartFailure(module_id, unexpected)
-
-
-def _blame(module_id: str, failure: ModuleFailure) -> StartFailure:
-    """Who is at fault for a hook that failed: the module, or one whose service it asked for."""
-    cause = failure.__cause__
-    return cause if isinstance(cause, StartFailure) else StartFailure(module_id, failure)
+        for contract in module.declared.services:
+            self.world.container.get(contract)
+        self.readiness[module.id] = _checks_of(module.hooks, context)
+        manager: object = module.hooks.call("lifespan", context=context)
+        if manager is not None and not isinstance(manager, contextlib.AbstractAsyncContextManager):
+            raise module.hooks.wrong("lifespan", "an async context manager", manager)
+        return manager
 
 
 def compose(
@@ -269,23 +232,7 @@ def compose(
             generation.warm()
             return generation
         except StartFailure as failed:
-            known[failed.module_id] = failed.failure
-
-
-@contextlib.asynccontextmanager
-async def _named(module_id: str, manager: contextlib.AbstractAsyncContextManager[None]) -> Any:
-    """A module's lifespan whose errors on leaving are its own affair: logged, not passed on."""
-    await manager.__aenter__()
-    try:
-        yield
-    finally:
-        try:
-            async with asyncio.timeout(ENTER_SECONDS):
-                await manager.__aexit__(None, None, None)
-        except BaseException as error:  # SystemExit too: a module that goes must not end the host
-            if _is_ours(error):
-                raise
-            log.exception("lifespan failed while ending", module=module_id)
+            known.update(failed.failures)
 
 
 def _checks_of(hooks: Hooks, context: ModuleContext) -> Mapping[str, Callable[[], Any]]:
@@ -307,16 +254,8 @@ def _schema_culprit(version: VersionApp, error: Exception) -> StartFailure:
                 remedy="give the route a response_model and parameters that pydantic can describe",
             )
             failure.__cause__ = own
-            return StartFailure(module_id, failure)
+            return StartFailure({module_id: failure})
     raise error
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether somebody ends this process or task, rather than a module raising what it likes."""
-    if isinstance(error, KeyboardInterrupt):
-        return True
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def refuse_without_required(registry: Registry) -> None:

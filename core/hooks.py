@@ -13,9 +13,11 @@ from typing import Any
 import pluggy
 
 from core import hookspecs
+from core.belongings import kept
 from core.discovery import remedy_for, summarise
 from core.errors import ModuleFailure
 from core.manifest import Manifest
+from core.steps import step
 
 
 class Hooks:
@@ -76,7 +78,8 @@ class Hooks:
             return None
         implementation = implementations[-1]
         try:
-            return implementation.function(*(arguments[a] for a in implementation.argnames))
+            with step(self.module_id, f"its hook {name}()"), kept(self.module_id):
+                return implementation.function(*(arguments[a] for a in implementation.argnames))
         except KeyboardInterrupt:
             raise
         except ModuleFailure:

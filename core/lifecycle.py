@@ -17,14 +17,9 @@ from core.courtesy import Worker, beside_traffic
 from core.db import migrations
 from core.dismantle import dismantle
 from core.errors import ModuleFailure, Refused
-from core.generation import (
-    Generation,
-    Overrides,
-    StartFailure,
-    compose,
-    refuse_without_required,
-)
+from core.generation import Generation, Overrides, compose, refuse_without_required
 from core.identity import Authenticator
+from core.lives import StartFailure
 from core.process import Resources
 from core.registry import CORE
 from core.settings import Settings
@@ -119,7 +114,7 @@ class Lifecycle:
                 await self._prepare_database(generation)
                 await generation.start()
             except StartFailure as failed:
-                excluded[failed.module_id] = failed.failure
+                excluded.update(failed.failures)
                 # At once: a required module's failure ends this start before it is done.
                 await self._note(settings, excluded)
                 continue
@@ -144,18 +139,19 @@ class Lifecycle:
     async def _prepare_database(self, generation: Generation) -> None:
         """Migrate where that is wanted, else refuse while migrations wait.
 
-        Raises Refused, and StartFailure for the first module whose migration fails.
+        Raises Refused, and StartFailure for the modules whose migrations fail.
         """
         database, modules = self._resources.database, generation.registry.migrations()
         wanted = self._migrate
         if wanted is None:
             wanted = generation.settings.app.environment == "development"
         if wanted:
-            for result in await migrations.upgrade(database, modules):
-                if result.failure is not None and result.module == CORE:
-                    raise Refused(f"core's own tables cannot be migrated: {result.failure}")
-                if result.failure is not None:
-                    raise StartFailure(result.module, result.failure)
+            results = await migrations.upgrade(database, modules)
+            failed = {r.module: r.failure for r in results if r.failure is not None}
+            if CORE in failed:
+                raise Refused(f"core's own tables cannot be migrated: {failed[CORE]}")
+            if failed:
+                raise StartFailure(failed)
             return
         waiting = [s for s in await migrations.status(database, modules) if s.pending]
         if waiting:
