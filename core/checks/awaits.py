@@ -1,7 +1,8 @@
 """Coroutines that nobody awaits: the call looks as if it did something, and does nothing.
 
 mypy's `unused-coroutine` and `unused-awaitable` see part of it where a package has full types; this
-sees it without types too, and sees those whose truth is asked.
+sees it without types too, and sees those that are kept under a name that nobody uses, put into
+text, or whose truth is asked.
 """
 
 from __future__ import annotations
@@ -13,31 +14,92 @@ from core.checks.code import Unit
 from core.checks.context import CheckContext
 from core.checks.finding import Finding
 
+_SHOWN = {"builtins.str", "builtins.repr", "builtins.print"}
+_ASKED = {"builtins.bool", "builtins.any", "builtins.all"}
+
 
 def check_awaits(context: CheckContext) -> Iterator[Finding]:
     """T503 and T504."""
     for unit in context.code.units.values():
+        used = _used(unit)
         for node in unit.nodes():
-            yield from _dropped(context, unit, node)
-            for tested in _tested(node):
+            for value, why in _lost(unit, node, used):
+                yield from _dropped(context, unit, value, why)
+            for tested in _tested(unit, node):
                 yield from _asked(context, unit, tested)
 
 
-def _dropped(context: CheckContext, unit: Unit, node: ast.AST) -> Iterator[Finding]:
-    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
-        return
-    target = unit.resolve(node.value.func)
-    if target and context.code.gives_coroutine(target):
-        yield context.found(
-            "T503",
-            context.at(unit.source.path, node.lineno),
-            f"{unit.node.name} calls {ast.unparse(node.value.func)}() and never awaits it: "
-            "nothing is done",
-            f"await {ast.unparse(node.value.func)}(…)",
-        )
+# --- T503: lost ---
+
+
+def _used(unit: Unit) -> set[str]:
+    """The names that it or a function in it reads, and those that are not its own."""
+    used: set[str] = set()
+    for node in ast.walk(unit.node):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store):
+            used.add(node.id)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            used.update(node.names)
+    return used
+
+
+def _lost(unit: Unit, node: ast.AST, used: set[str]) -> Iterator[tuple[ast.expr, str]]:
+    """Values that nobody can await any more, and why."""
+    if isinstance(node, ast.Expr):
+        yield node.value, "never awaits it"
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from _bound(target, node.value, used)
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        yield from _bound(node.target, node.value, used)
+    elif isinstance(node, ast.FormattedValue):
+        yield node.value, "puts it into text, not what it would give"
+    elif isinstance(node, ast.Call) and unit.resolve(node.func) in _SHOWN:
+        yield from ((value, "shows it, not what it would give") for value in node.args)
+
+
+def _bound(target: ast.expr, value: ast.expr, used: set[str]) -> Iterator[tuple[ast.expr, str]]:
+    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+        for one, its in zip(target.elts, value.elts, strict=False):
+            yield from _bound(one, its, used)
+    elif isinstance(target, ast.Name) and target.id not in used:
+        yield value, f"never awaits {target.id}"
+
+
+def _dropped(context: CheckContext, unit: Unit, value: ast.expr, why: str) -> Iterator[Finding]:
+    for call in _held(value):
+        target = unit.resolve(call.func)
+        if target and context.code.gives_coroutine(target):
+            name = ast.unparse(call.func)
+            yield context.found(
+                "T503",
+                context.at(unit.source.path, call.lineno),
+                f"{unit.node.name} calls {name}() and {why}: nothing is done",
+                f"await {name}(…)",
+            )
+
+
+def _held(value: ast.expr) -> Iterator[ast.Call]:
+    """The calls whose results a value is or holds: `[save(), save()]` has two."""
+    if isinstance(value, ast.Call):
+        yield value
+    elif isinstance(value, ast.List | ast.Tuple | ast.Set):
+        for item in value.elts:
+            yield from _held(item)
+    elif isinstance(value, ast.ListComp | ast.SetComp):
+        yield from _held(value.elt)
+    elif isinstance(value, ast.IfExp):
+        yield from (*_held(value.body), *_held(value.orelse))
+    elif isinstance(value, ast.BoolOp):
+        yield from _held(value.values[-1])
+
+
+# --- T504: asked ---
 
 
 def _asked(context: CheckContext, unit: Unit, node: ast.expr) -> Iterator[Finding]:
+    if isinstance(node, ast.NamedExpr):
+        node = node.value
     if not isinstance(node, ast.Call):
         return
     target = unit.resolve(node.func)
@@ -51,7 +113,7 @@ def _asked(context: CheckContext, unit: Unit, node: ast.expr) -> Iterator[Findin
         )
 
 
-def _tested(node: ast.AST) -> Iterator[ast.expr]:
+def _tested(unit: Unit, node: ast.AST) -> Iterator[ast.expr]:
     """The expressions whose truth, or likeness to another, a node asks."""
     if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
         yield from _parts(node.test)
@@ -64,6 +126,9 @@ def _tested(node: ast.AST) -> Iterator[ast.expr]:
         yield from node.values[:-1]
     elif isinstance(node, ast.Compare):
         yield from (node.left, *node.comparators)
+    elif isinstance(node, ast.Call) and node.args and unit.resolve(node.func) in _ASKED:
+        first = node.args[0]
+        yield first.elt if isinstance(first, ast.GeneratorExp | ast.ListComp) else first
 
 
 def _parts(test: ast.expr) -> Iterator[ast.expr]:

@@ -88,4 +88,94 @@ AWAITS = [
                 return 1
         """,
     ),
+    bodies(
+        "T503",
+        "a name that nobody uses",
+        bad="""
+        async def save():
+            return 1
+
+        async def read():
+            saved = save()  #<
+            return 1
+        """,
+        good="""
+        async def save():
+            return 1
+
+        async def read():
+            saved = save()
+            return await saved
+
+        async def read_inside():
+            saved = save()
+
+            async def inner():
+                return await saved
+
+            return await inner()
+
+        class Keeper:
+            async def keep(self):
+                global saved
+                saved = save()
+                self.saved = save()
+        """,
+    ),
+    bodies(
+        "T503",
+        "one of two values, one of two ways",
+        bad="""
+        async def save():
+            return 1
+
+        async def read(fresh):
+            first, second = await save(), [save() if fresh else None]  #<
+            return first
+        """,
+        good="""
+        async def save():
+            return 1
+
+        async def read(fresh):
+            first, second = await save(), [save() if fresh else None]
+            return first, second
+        """,
+    ),
+    bodies(
+        "T503",
+        "in text",
+        bad="""
+        async def save():
+            return 1
+
+        async def read():
+            return f"{save()} saved"  #<
+        """,
+        good="""
+        async def save():
+            return 1
+
+        async def read():
+            return f"{await save()} {save.__name__} saved"
+        """,
+    ),
+    bodies(
+        "T504",
+        "every one of many",
+        bad="""
+        async def save():
+            return 1
+
+        async def read(things):
+            return all(save() for thing in things)  #<
+        """,
+        good="""
+        async def save():
+            return 1
+
+        async def read(things):
+            return all([await save() for thing in things])
+        """,
+    ),
 ]
