@@ -35,7 +35,7 @@ docs: $(VENV)/.dev-stamp ## build the documentation into site/
 soak: $(VENV)/.dev-stamp ## the long runs: 50 and 100 swaps, 100 examples an operation
 	@TESSERA_SOAK=1 TESSERA_TEST_EXAMPLES=100 dev/test -n 0 --timeout 3000 tests/acceptance/test_swap.py tests/acceptance/test_schemathesis.py
 
-services: ## start PostgreSQL and Redis for tests, on loopback ports of their own
+services: ## start PostgreSQL, Redis and Kafka for tests, on loopback ports of their own
 	@dev/services up
 
 services-down: ## stop what `make services` started

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kafka import broker, kafka, topic_prefix
 from tests.support.plants import Garden
+
+__all__ = ("broker", "kafka", "topic_prefix")
 
 
 @pytest.fixture
@@ -27,6 +30,7 @@ def sqlite_url(tmp_path: Path) -> str:
 SERVERS = {
     "PostgreSQL": "TESSERA_TEST_POSTGRES_URL",
     "Redis": "TESSERA_TEST_REDIS_URL",
+    "Kafka": "TESSERA_TEST_KAFKA_SERVERS",
 }
 
 

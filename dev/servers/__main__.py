@@ -1,13 +1,13 @@
 """Real servers for tests and for trying things out.
 
 Each comes from the first of these that can give it: an address in the environment
-(TESSERA_TEST_POSTGRES_URL, TESSERA_TEST_REDIS_URL), Docker Compose where an engine answers, the
-programs of this machine. Nothing is installed unless --install says so; then the programs are, also
-where Docker answers, since some tests start servers of their own. What `up` starts listens on
-a loopback port of its own and is remembered in a folder, so that `down` works from any shell and
-ends nothing else.
+(TESSERA_TEST_POSTGRES_URL, TESSERA_TEST_REDIS_URL, TESSERA_TEST_KAFKA_SERVERS), Docker Compose
+where an engine answers, the programs of this machine. Nothing is installed unless --install says
+so; then the programs are, also where Docker answers, since some tests start servers of their own.
+What `up` starts listens on a loopback port of its own and is remembered in a folder, so that `down`
+works from any shell and ends nothing else.
 
-    dev/services up [--install] [postgres] [redis]
+    dev/services up [--install] [postgres] [redis] [kafka]
     export $(dev/services env)       then run the application, or pytest, on them
 
 TESSERA_TEST_SERVICES_DIR names another folder: a second set of servers, for tests that stop them.
@@ -40,10 +40,11 @@ from dev.servers.base import (
     run,
     write_state,
 )
+from dev.servers.kafka import KAFKA
 from dev.servers.postgres import POSTGRES
 from dev.servers.redis import REDIS
 
-SERVICES = (POSTGRES, REDIS)
+SERVICES = (POSTGRES, REDIS, KAFKA)
 STOP_SECONDS = 20.0
 
 
@@ -59,7 +60,8 @@ def given(service: Service) -> str:
 
 def reachable(url: str) -> bool:
     """Whether something listens at the host and port of `url`."""
-    parts = urlsplit(url)
+    first = url.split(",", maxsplit=1)[0]  # Kafka's are a list, and name no scheme
+    parts = urlsplit(first if "://" in first else f"//{first}")
     return bool(parts.hostname and parts.port) and listening(str(parts.hostname), parts.port or 0)
 
 

@@ -10,15 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kafka import make_topics, topics_of
+
 SCRIPT = Path(__file__).resolve().parents[3] / "dev/services"
-ADDRESSES = ("TESSERA_TEST_POSTGRES_URL", "TESSERA_TEST_REDIS_URL")
+ADDRESSES = {
+    "postgres": "TESSERA_TEST_POSTGRES_URL",
+    "redis": "TESSERA_TEST_REDIS_URL",
+    "kafka": "TESSERA_TEST_KAFKA_SERVERS",
+}
 
 
 class Services:
     """The script, with a folder of its own and no address in the environment."""
 
     def __init__(self, folder: Path) -> None:
-        self.environ = {name: it for name, it in os.environ.items() if name not in ADDRESSES}
+        self.environ = {
+            name: it for name, it in os.environ.items() if name not in ADDRESSES.values()
+        }
         self.environ |= {"TESSERA_TEST_SERVICES_DIR": str(folder), "PYTHON": sys.executable}
 
     def __call__(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -61,7 +69,11 @@ def alive(pid: int) -> bool:
 @pytest.fixture(params=["postgres", "redis"])
 def name(request: pytest.FixtureRequest, services: Services) -> str:
     """A server that `up` has started; one that cannot be had, and is not required, is left out."""
-    service = str(request.param)
+    return started(services, str(request.param))
+
+
+def started(services: Services, service: str) -> str:
+    """`up`, or skip."""
     done = services("up", service)
     required = os.environ.get("TESSERA_TEST_REQUIRE", "").split(",")
     if done.returncode and service not in required:
@@ -84,7 +96,7 @@ def test_env_names_the_address_twice(services: Services, name: str) -> None:
     found = services.addresses()
     assert len(found) == 2
     assert len(set(found.values())) == 1
-    assert "@127.0.0.1:" in found[f"TESSERA_TEST_{name.upper()}_URL"]
+    assert "@127.0.0.1:" in found[ADDRESSES[name]]
 
 
 def test_down_ends_what_up_started(services: Services, name: str) -> None:
@@ -102,6 +114,33 @@ def test_restart_keeps_the_address(services: Services, name: str) -> None:
     assert services("restart", name).returncode == 0
     assert services.pid(name) != pid
     assert services.addresses() == address
+
+
+@pytest.mark.kafka
+def test_kafka_goes_through_the_same_verbs(services: Services) -> None:
+    """One address, no password; `restart` keeps it and the topics, `down` ends the process."""
+    started(services, "kafka")
+    pid, address = services.pid("kafka"), services.addresses()
+    servers = address["TESSERA_KAFKA__BOOTSTRAP_SERVERS"]
+    assert servers == address["TESSERA_TEST_KAFKA_SERVERS"]
+    make_topics(servers, "kept")
+    assert services("restart", "kafka").returncode == 0
+    assert services.addresses() == address
+    assert topics_of(servers, "kept") == {"kept": 1}
+    assert not alive(pid)
+    pid = services.pid("kafka")
+    services("down")
+    assert not alive(pid)
+
+
+def test_several_brokers_are_one_address(services: Services) -> None:
+    """The environment may name several brokers, with commas; they are not started here."""
+    given = "127.0.0.1:9,127.0.0.1:10"
+    done = services("up", "kafka", TESSERA_TEST_KAFKA_SERVERS=given)
+    assert done.returncode == 1
+    assert "does NOT answer" in done.stderr
+    lines = services("env", "kafka", TESSERA_TEST_KAFKA_SERVERS=given).stdout.splitlines()
+    assert f"TESSERA_KAFKA__BOOTSTRAP_SERVERS={given}" in lines
 
 
 def test_data_outlives_down(services: Services) -> None:
@@ -184,4 +223,4 @@ def test_an_unknown_service_is_wrong_usage(services: Services) -> None:
     """A service that it does not know is a 2, and the known ones are named."""
     done = services("up", "mysql")
     assert done.returncode == 2
-    assert "there are postgres, redis" in done.stderr
+    assert "there are postgres, redis, kafka" in done.stderr

@@ -1,0 +1,107 @@
+"""Kafka for tests: the broker that the run was given, and one of a test's own to be hurt."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import NoReturn
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from dev.servers.base import Missing, free_port
+from dev.servers.kafka import KAFKA, Broker, jars
+
+
+def missing(what: str) -> NoReturn:
+    """Leave the test out, or fail it where the run requires Kafka."""
+    reason = f"no Kafka: {what}"
+    if "kafka" in os.environ.get("TESSERA_TEST_REQUIRE", ""):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def shared_kafka() -> str:
+    """The bootstrap servers that the run was given."""
+    return os.environ.get(KAFKA.variable) or missing(f"{KAFKA.variable} is not set")
+
+
+def admin(servers: str) -> AdminClient:
+    """A stranger's client of what a broker keeps."""
+    return AdminClient({"bootstrap.servers": servers})
+
+
+def make_topics(servers: str, *names: str, partitions: int = 1, **config: str) -> None:
+    """Make topics, and wait until they are there; `config` has underscores for dots."""
+    options = {name.replace("_", "."): value for name, value in config.items()}
+    topics = [NewTopic(name, partitions, 1, config=options) for name in names]
+    client = admin(servers)  # held: what it does ends with it
+    for done in client.create_topics(topics).values():
+        done.result(20)
+
+
+def topics_of(servers: str, prefix: str) -> dict[str, int]:
+    """The topics below a prefix, each with the number of its partitions."""
+    found = admin(servers).list_topics(timeout=20).topics
+    return {name: len(it.partitions) for name, it in found.items() if name.startswith(prefix)}
+
+
+def forget(servers: str, prefix: str) -> None:
+    """Take away what a test left below its prefix."""
+    client = admin(servers)
+    names = list(topics_of(servers, prefix))
+    for done in (client.delete_topics(names) if names else {}).values():
+        done.exception(20)
+
+
+@pytest.fixture
+def kafka() -> str:
+    """The bootstrap servers that all tests share; a test stays below its `topic_prefix`."""
+    return shared_kafka()
+
+
+@pytest.fixture
+def topic_prefix(kafka: str) -> Iterator[str]:
+    """A prefix for topics and groups that no other test has; its topics are gone at the end."""
+    prefix = f"test-{uuid.uuid4().hex[:12]}"
+    yield prefix
+    forget(kafka, prefix)
+
+
+def _available() -> None:
+    """Skip where no broker of one's own can be started."""
+    try:
+        KAFKA.programs()
+    except Missing as problem:
+        missing(str(problem))
+    if not jars().exists() and "kafka" not in os.environ.get("TESSERA_TEST_REQUIRE", ""):
+        missing("no jars; `dev/services up kafka` gets them")
+
+
+@contextmanager
+def private_broker(*, started: bool = True) -> Iterator[Broker]:
+    """A broker of one's own on a port that it keeps; killed at the end, its data too."""
+    _available()
+    folder = Path(mkdtemp(prefix="tessera-kafka-"))
+    # Below the ports that clients get: nobody takes it while the broker is down.
+    broker = Broker(folder, free_port(random.randrange(20_000, 30_000, 100)))
+    try:
+        if started:
+            broker.start()
+        yield broker
+    finally:
+        broker.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """A running broker of the test's own, to kill, freeze and start again."""
+    with private_broker() as mine:
+        yield mine
