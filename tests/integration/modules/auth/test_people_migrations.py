@@ -13,7 +13,9 @@ async def test_migrations_and_models_agree(database_url: str) -> None:
     await app.start()
     try:
         assert app.resources is not None
-        database, modules = app.resources.database, app.generation.registry.migrations()
+        database = app.resources.database
+        every = app.generation.registry.migrations()
+        modules = [it for it in every if it.module in ("users", "auth")]
         assert await migrations.check(database, modules) == {}
         down = await migrations.downgrade(database, modules, target="base")
         assert [(r.module, r.after, r.failure) for r in down] == [
