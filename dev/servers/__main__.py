@@ -232,7 +232,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--install", action="store_true", help="up: apt-get what is missing")
     parser.add_argument("--wipe", action="store_true", help="down: forget the data as well")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()  # also: up --install kafka
     if unknown := [name for name in asked.services if name not in names]:
         parser.error(f"no such service: {', '.join(unknown)}; there are {', '.join(names)}")
     asked.services = [names[name] for name in asked.services] or list(SERVICES)

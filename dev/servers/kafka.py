@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -20,6 +21,7 @@ from dev.servers.base import Missing, Running, Service, free_port, home, run, sp
 
 ROOT = Path(__file__).resolve().parents[2]
 POM = ROOT / "dev" / "kafka" / "pom.xml"
+GOAL = ("dependency:copy-dependencies", "-DincludeScope=runtime")
 STARTED = b"Kafka Server started"  # its words once clients are answered, not only accepted
 
 # Quick to start and small; the level of its words is that of slf4j-simple.
@@ -83,6 +85,15 @@ def programs() -> Path:
     return found
 
 
+def repository(spare: Path) -> list[str]:
+    """Where Maven keeps what it gets: below `spare` for a user who has no home to write to."""
+    try:
+        own = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a container may give any number
+        own = ""
+    return [] if os.access(own, os.W_OK) else [f"-Dmaven.repo.local={spare / 'repository'}"]
+
+
 def get_jars() -> Path:
     """The folder of the jars; filled by Maven the first time. Raises Missing with Maven's words."""
     there = jars()
@@ -91,8 +102,8 @@ def get_jars() -> Path:
     there.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=there.parent) as part:
         lib = Path(part) / "lib"
-        maven = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies"]
-        run([*maven, "-DincludeScope=runtime", f"-DoutputDirectory={lib}"])
+        maven = ["mvn", "-B", "-q", *repository(Path(part)), "-f", str(POM)]
+        run([*maven, *GOAL, f"-DoutputDirectory={lib}"])
         lib.chmod(0o755)
         if not there.exists():  # another start may have been quicker
             lib.rename(there)

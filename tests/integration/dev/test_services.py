@@ -198,7 +198,7 @@ def test_install_gets_the_programs_also_where_docker_answers(
     assert not (tmp_path / "apt.log").exists()
     services("up", "redis", "--install", PATH=str(tmp_path))
     assert "install -y --no-install-recommends redis-server" in (tmp_path / "apt.log").read_text()
-    services("up", "redis", "--install", PATH=str(tmp_path))
+    services("up", "--install", "redis", PATH=str(tmp_path))
     assert (tmp_path / "apt.log").read_text().count("update") == 1
 
 
