@@ -146,7 +146,7 @@ class Broadcaster:
             except Undecodable as error:
                 log.warning("a broadcast is unreadable", module=listener.module, reason=str(error))
             except Exception:
-                log.exception("a broadcast failed", module=listener.module, event=row.type)
+                log.exception("a broadcast failed", module=listener.module, type=row.type)
 
     async def _call(self, listener: Listener, row: Any) -> None:
         wanted = {listener.subscription.event.event_type: listener}

@@ -4,120 +4,57 @@ The delivery's row is deleted in the transaction of the effect, as its first sta
 else has the same row in hand waits there and then finds it gone. So neither a lease that went in
 the middle, nor two generations of one process side by side, can double an effect. A group's inbox
 is what is no longer there.
+
+Messages that never failed share a transaction, as many as fit into `TOGETHER_SECONDS`: a commit
+costs more than most effects. When one of them fails it is put off, and the others begin again
+without it, so a handler may be called once more than its effect is kept; those that failed before
+go one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, text, update
 
 from core.errors import Unavailable
-from core.events.tables import deliveries, outbox
+from core.events.due import Due, Shelf
 
 if TYPE_CHECKING:
     from core.db.engine import Database
     from core.db.session import WritableSession
     from core.events.bell import Bell
+    from core.events.event import Event
     from core.events.handling import Handling
-    from core.events.leases import Leases
+    from core.events.leases import Held, Leases
+    from core.events.subscription import Delivery
     from core.settings import EventsSettings
 
 log = structlog.get_logger("tessera.events")
 
-BATCH = 200
-"""Deliveries that are read at once."""
+TOGETHER_SECONDS = 0.1
+"""How long a transaction of several messages is meant to take."""
+MOST_TOGETHER = 50
 LONGEST_BACKOFF = 3600.0
 LONGEST_REASON = 2_000
 """Characters of an error that are kept."""
 
-_d, _o = deliveries.c, outbox.c
-_earlier = deliveries.alias("earlier")
-_blocked = exists().where(
-    _earlier.c.group_name == _d.group_name,
-    _earlier.c.aggregate_type == _d.aggregate_type,
-    _earlier.c.aggregate_id == _d.aggregate_id,
-    _earlier.c.aggregate_version < _d.aggregate_version,
-    or_(
-        _earlier.c.state == "dead",
-        and_(_earlier.c.state == "pending", _earlier.c.available_at > bindparam("now")),
-    ),
-)
-_DUE = (
-    select(
-        _d.seq,
-        _d.bucket,
-        _d.attempts,
-        _d.aggregate_type,
-        _d.aggregate_id,
-        _d.aggregate_version,
-        _o.id,
-        _o.type,
-        _o.payload,
-        _o.headers,
-        _o.created_at,
-    )
-    .join_from(deliveries, outbox, _o.seq == _d.seq)
-    .where(
-        _d.group_name == bindparam("group"),
-        _d.state == "pending",
-        _d.available_at <= bindparam("now"),
-        _d.bucket.in_(bindparam("buckets", expanding=True)),
-        ~_blocked,
-    )
-    .order_by(_d.seq)
-    .limit(BATCH)
-)
-_THIS = (
-    _d.group_name == bindparam("group"),
-    _d.seq == bindparam("this"),
-    _d.state == "pending",
-    _d.attempts == bindparam("tried"),
-)
-_TAKE = delete(deliveries).where(*_THIS)
-_PATIENCE = func.set_config("idle_in_transaction_session_timeout", bindparam("patience"), True)
-_TAKE_LEASED = _TAKE.where(
-    text("""EXISTS (SELECT 1 FROM core_leases WHERE kind = :group AND bucket = :leased
-    AND owner = :owner AND epoch = :epoch AND lease_until > now())""")
-).returning(_PATIENCE)
-_FAILED = update(deliveries).where(*_THIS)
-_STILL_THERE = select(_d.seq).where(*_THIS)
+
+class Retreat(Exception):
+    """Somebody else has one of these deliveries: nothing of the transaction may stay."""
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A delivery that may be made now."""
+class Failure(Exception):
+    """A message failed among others."""
 
-    seq: int
-    bucket: int
-    attempts: int
-    aggregate_type: str
-    aggregate_id: str
-    aggregate_version: int
-    event_id: UUID
-    event_type: str
-    payload: str
-    headers: str
-    recorded_at: datetime
-
-    @property
-    def traceparent(self) -> str | None:
-        """The trace under which it was recorded."""
-        found: str | None = json.loads(self.headers).get("traceparent")
-        return found
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What order is kept within."""
-        return self.aggregate_type, self.aggregate_id
+    def __init__(self, due: Due, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.due = due
+        self.cause = cause
 
 
 class Consumer:
@@ -138,8 +75,11 @@ class Consumer:
         self._leases = leases
         self._bell = bell
         self._settings = settings
+        patience = settings.handler_seconds + 5
+        self._shelf = Shelf(self.group, database, owner=leases.owner, patience=patience)
         at_once = settings.concurrency if database.dialect == "postgresql" else 1
         self._slots = asyncio.Semaphore(at_once)
+        self._together = 8
         self._again_at = 0.0
         self._leaving = False
 
@@ -176,98 +116,156 @@ class Consumer:
             self._again_at = 0.0
         held = self._leases.held(self.group)
         by_key: dict[tuple[str, str], list[Due]] = {}
-        for due in await self._due(held):
+        for due in await self._shelf.due(held):
             by_key.setdefault(due.key, []).append(due)
-        made = await asyncio.gather(*(self._in_order(it, held) for it in by_key.values()))
-        return sum(made)
+        for dues in by_key.values():
+            dues.sort(key=lambda due: due.aggregate_version)
+        chunks = [*self._chunks(by_key.values())]
+        return sum(await asyncio.gather(*(self._chunk(chunk, held) for chunk in chunks)))
 
-    async def _due(self, held: Mapping[int, int]) -> list[Due]:
-        if not held:
-            return []
-        values = {"group": self.group, "now": datetime.now(UTC), "buckets": list(held)}
-        async with self._database.reader.connect() as connection:
-            return [Due(*tuple(row)) for row in await connection.execute(_DUE, values)]
+    def _chunks(self, keys: Iterable[list[Due]]) -> Iterator[list[Due]]:
+        """Whole keys put together, as many as are to share a transaction."""
+        chunk: list[Due] = []
+        for dues in keys:
+            if dues[0].attempts:
+                yield dues
+                continue
+            if chunk and len(chunk) + len(dues) > self._together:
+                yield chunk
+                chunk = []
+            chunk += dues
+        if chunk:
+            yield chunk
 
-    async def _in_order(self, dues: list[Due], held: Mapping[int, int]) -> int:
-        """One aggregate's deliveries, as far as they succeed; how many those were."""
-        dues.sort(key=lambda due: due.aggregate_version)
-        for made, due in enumerate(dues):
+    async def _chunk(self, dues: list[Due], held: Held) -> int:
+        """Deliver what can be; how many that were."""
+        try:
             async with self._slots:
-                if self._leaving or not await self._made(due, held[due.bucket]):
-                    return made
+                if len(dues) == 1 or dues[0].attempts:
+                    return await self._one_by_one(dues, held)
+                return await self._all_at_once(dues, held)
+        except Unavailable as error:  # that a failure could not be noted is no failure of its own
+            log.warning("deliveries wait", group=self.group, reason=str(error))
+            self._look_again(self._settings.poll_seconds)
+            return 0
+
+    async def _one_by_one(self, dues: Sequence[Due], held: Held) -> int:
+        """Later ones of an aggregate wait when one was not delivered."""
+        made = 0
+        stuck: set[tuple[str, str]] = set()
+        for due in dues:
+            if self._leaving:
+                break
+            if due.key in stuck:
+                continue
+            if await self._made(due, held):
+                made += 1
+            else:
+                stuck.add(due.key)
+        return made
+
+    async def _all_at_once(self, dues: Sequence[Due], held: Held) -> int:
+        """In one transaction; without those that fail, and what comes after them."""
+        while dues and not self._leaving:
+            try:
+                return await self._deliver_all(dues, held)
+            except Failure as failure:
+                failed = failure.due
+                await self._put_off(failed, failure.cause)
+                dues = [due for due in dues if due.key != failed.key or due.seq < failed.seq]
+            except (Exception, SystemExit):  # Retreat, or what only showed at the commit
+                self._together = max(1, self._together // 2)
+                return await self._one_by_one(dues, held)
+        return 0
+
+    async def _deliver_all(self, dues: Sequence[Due], held: Held) -> int:
+        ready = [self._ready(due) for due in dues]
+        if any(self._handling.goes_outside(event) for event, _ in ready):
+            return await self._one_by_one(dues, held)
+        began = time.monotonic()
+        async with self._database.write() as session:
+            if not await self._shelf.take(session, dues, held):
+                raise Retreat
+            for due, (event, delivery) in zip(dues, ready, strict=True):
+                await self._handle_one_of_many(session, due, event, delivery)
+        self._learn(len(dues), time.monotonic() - began)
         return len(dues)
 
-    async def _made(self, due: Due, epoch: int) -> bool:
-        """Whether this call delivered it; later ones of its aggregate wait when it did not."""
+    def _ready(self, due: Due) -> tuple[Event, Delivery]:
         try:
-            try:
-                return await self._deliver(due, epoch)
-            except Unavailable:
-                raise
-            except (Exception, SystemExit) as error:  # a handler may raise anything
-                await self._failed(due, error)
-        except Unavailable as error:  # no fault of the message: it may wait for ever
-            log.warning("a delivery waits", group=self.group, reason=str(error))
-            self._look_again(self._settings.poll_seconds)
-        return False
-
-    async def _deliver(self, due: Due, epoch: int) -> bool:
-        handling = self._handling
-        event = handling.readable(due.event_type, due.payload)
-        delivery = handling.delivery(
+            event = self._handling.readable(due.event_type, due.payload)
+        except Exception as error:
+            raise Failure(due, error) from error
+        delivery = self._handling.delivery(
             due.event_id,
             attempt=due.attempts + 1,
             recorded_at=due.recorded_at,
             traceparent=due.traceparent,
         )
-        if handling.goes_outside(event):
-            if not await self._is_still_there(due):
+        return event, delivery
+
+    async def _handle_one_of_many(
+        self, session: WritableSession, due: Due, event: Event, delivery: Delivery
+    ) -> None:
+        try:
+            await self._handling.inside(session, event, delivery)
+            await session.flush()  # so that its errors are its own, not the next one's
+        except Unavailable:
+            raise
+        except (Exception, SystemExit) as error:  # a handler may raise anything
+            raise Failure(due, error) from error
+
+    def _learn(self, count: int, seconds: float) -> None:
+        """How many may go together: what fits into the time, at most twice as many as now."""
+        fitting = int(count * TOGETHER_SECONDS / max(seconds, 1e-6))
+        self._together = max(1, min(fitting, self._together * 2, MOST_TOGETHER))
+
+    async def _made(self, due: Due, held: Held) -> bool:
+        """Whether this call delivered it."""
+        try:
+            try:
+                return await self._deliver(due, held)
+            except Unavailable:
+                raise
+            except Failure as failure:
+                await self._put_off(due, failure.cause)
+            except (Exception, SystemExit) as error:
+                await self._put_off(due, error)
+        except Unavailable as error:  # no fault of the message: it may wait for ever
+            log.warning("a delivery waits", group=self.group, reason=str(error))
+            self._look_again(self._settings.poll_seconds)
+        return False
+
+    async def _deliver(self, due: Due, held: Held) -> bool:
+        event, delivery = self._ready(due)
+        if self._handling.goes_outside(event):
+            if due.bucket not in self._leases.held(self.group):
                 return False
-            await handling.outside(event, delivery)
-        async with self._database.write() as session:
-            if not await self._take(session, due, epoch):
+            if not await self._shelf.is_there(due):  # the batch may have been read a while ago
                 return False
-            await handling.inside(session, event, delivery)
+            await self._handling.outside(event, delivery)
+        try:
+            async with self._database.write() as session:
+                if not await self._shelf.take(session, [due], held):
+                    raise Retreat
+                await self._handling.inside(session, event, delivery)
+        except Retreat:
+            return False
         return True
 
-    async def _is_still_there(self, due: Due) -> bool:
-        """Asked just before what cannot be taken back: the batch may have been read a while ago."""
-        if due.bucket not in self._leases.held(self.group):
-            return False
-        this = {"group": self.group, "this": due.seq, "tried": due.attempts}
-        async with self._database.reader.connect() as connection:
-            return (await connection.execute(_STILL_THERE, this)).first() is not None
-
-    async def _take(self, session: WritableSession, due: Due, epoch: int) -> bool:
-        """Delete the row; False when it is no longer there as it was read, or no longer ours."""
-        this: dict[str, Any] = {"group": self.group, "this": due.seq, "tried": due.attempts}
-        if self._database.dialect == "sqlite":
-            return bool((await session.exec(_TAKE, params=this)).rowcount)
-        patience = f"{self._settings.handler_seconds + 5:.0f}s"
-        leased = {"leased": due.bucket, "owner": self._leases.owner, "epoch": epoch}
-        taken = await session.exec(_TAKE_LEASED, params={**this, **leased, "patience": patience})
-        return taken.first() is not None
-
-    async def _failed(self, due: Due, error: BaseException) -> None:
+    async def _put_off(self, due: Due, error: BaseException) -> None:
         """Count a failure of the message itself; the last one makes it a dead letter."""
         tries, reason = due.attempts + 1, _reason(error)
         dead = tries >= self._settings.tries
         wait = min(self._settings.backoff_seconds * 2**due.attempts, LONGEST_BACKOFF)
-        changed = _FAILED.values(
-            attempts=tries,
-            last_error=reason,
-            state="dead" if dead else "pending",
-            available_at=datetime.now(UTC) + timedelta(seconds=wait),
-        )
-        this = {"group": self.group, "this": due.seq, "tried": due.attempts}
-        async with self._database.writer.begin() as connection:
-            await connection.execute(changed, this)
+        until = datetime.now(UTC) + timedelta(seconds=wait)
+        await self._shelf.put_off(due, dead=dead, reason=reason, until=until, attempts=tries)
         self._look_again(wait)
         told = log.error if dead else log.warning
         told(
             "a message is dead" if dead else "a message failed, and will be tried again",
             group=self.group,
-            event=due.event_type,
+            type=due.event_type,
             aggregate=due.aggregate_id,
             seq=due.seq,
             attempt=tries,

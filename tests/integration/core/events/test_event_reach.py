@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from typing import Any
 
 from sqlalchemy import text
 
 from core.app import Tessera
+from core.events.operations import discard, failed, status
 from core.tracing import sane
 from tests.support import tower as towers
 from tests.support.apps import app_for
+from tests.support.plants import HEAD, Garden
 from tests.support.tower import query
 
 
@@ -129,11 +132,67 @@ async def test_events_behind_one_that_a_broker_refused_wait(bells: Any) -> None:
         await connection.execute(refused)
     await asyncio.sleep(0.5)
     assert len(towers.lines(bells.url)) == 3
-    from core.events.operations import discard, failed, status
-
     [letter] = await failed(bells.database, "relay")
     assert (letter.group, letter.reason, letter.behind) == ("relay", "too large", 1)
     relay, _ = await status(bells.database)
     assert (relay.waiting, relay.dead) == (1, 1)
     assert await discard(bells.database, "relay", None) == 1
     assert len(await bells.effects(4)) == 4, "what waited behind it goes on"
+
+
+COUNTER = (
+    HEAD
+    + """
+from planted_tower.module import Struck
+
+SEEN = []
+
+
+@hookimpl
+def manifest():
+    return Manifest("counter", "1.0", requires=("tower",))
+
+
+async def count(session, event, delivery):
+    SEEN.append(event.bell)
+    if event.bell == 50:
+        raise ValueError("this one cannot be done")
+
+
+@hookimpl
+def subscriptions():
+    return [on(Struck, count)]
+"""
+)
+
+
+async def test_messages_that_never_failed_share_a_transaction(
+    database_url: str, garden: Garden
+) -> None:
+    """A hundred deliveries take far fewer transactions, and one that fails hurts no other."""
+    from sqlalchemy import event
+
+    tower, _ = towers.plant(garden)
+    garden.plant("counter", COUNTER)
+    app = app_for(database_url, "tower", "counter", events=towers.QUICK)
+    await app.start()
+    try:
+        assert app.resources is not None
+        database = app.resources.database
+        taken: list[str] = []
+        engine = database.writer.sync_engine
+        event.listen(engine, "before_cursor_execute", lambda *it: taken.append(it[2]))
+        async with database.write() as session:
+            for bell in range(100):
+                await tower.strike(session, bell)
+        async with asyncio.timeout(20):
+            while not (letters := await failed(database)):
+                await asyncio.sleep(0.02)
+        seen = importlib.import_module("planted_counter.module").SEEN
+    finally:
+        await app.stop()
+    assert [letter.aggregate for letter in letters] == ["tower.bell/50"]
+    assert towers.query(database_url, "SELECT count(*) FROM core_deliveries") == [(1,)]
+    assert set(seen) == set(range(100))
+    assert seen.count(50) == 5, "it was tried as often as is set, and no more"
+    assert len([it for it in taken if it.startswith("DELETE FROM core_deliveries")]) < 60

@@ -1,0 +1,165 @@
+"""Deliveries that may be made now: how they are read, taken, and put off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, text, update
+
+from core.events.tables import BUCKETS, deliveries, outbox
+
+if TYPE_CHECKING:
+    from core.db.engine import Database
+    from core.db.session import WritableSession
+    from core.events.leases import Held
+
+BATCH = 200
+"""Deliveries that are read at once."""
+
+_d, _o = deliveries.c, outbox.c
+_earlier = deliveries.alias("earlier")
+_blocked = exists().where(
+    _earlier.c.group_name == _d.group_name,
+    _earlier.c.aggregate_type == _d.aggregate_type,
+    _earlier.c.aggregate_id == _d.aggregate_id,
+    _earlier.c.aggregate_version < _d.aggregate_version,
+    or_(
+        _earlier.c.state == "dead",
+        and_(_earlier.c.state == "pending", _earlier.c.available_at > bindparam("now")),
+    ),
+)
+DUE = (
+    select(
+        _d.seq,
+        _d.bucket,
+        _d.attempts,
+        _d.aggregate_type,
+        _d.aggregate_id,
+        _d.aggregate_version,
+        _o.id,
+        _o.type,
+        _o.payload,
+        _o.headers,
+        _o.created_at,
+    )
+    .join_from(deliveries, outbox, _o.seq == _d.seq)
+    .where(
+        _d.group_name == bindparam("group"),
+        _d.state == "pending",
+        _d.available_at <= bindparam("now"),
+        _d.bucket.in_(bindparam("buckets", expanding=True)),
+        ~_blocked,
+    )
+    .order_by(_d.seq)
+    .limit(BATCH)
+)
+_THESE = (
+    _d.group_name == bindparam("group"),
+    _d.seq.in_(bindparam("these", expanding=True)),
+    _d.state == "pending",
+    _d.attempts == bindparam("tried"),
+)
+_TAKE = delete(deliveries).where(*_THESE).returning(_d.seq)
+_PATIENCE = func.set_config("idle_in_transaction_session_timeout", bindparam("patience"), True)
+_TAKE_LEASED = (
+    delete(deliveries)
+    .where(
+        *_THESE,
+        text("""EXISTS (SELECT 1 FROM core_leases AS mine
+        WHERE mine.kind = :group AND mine.bucket = core_deliveries.bucket
+        AND mine.owner = :owner AND mine.lease_until > now()
+        AND mine.epoch = (CAST(:epochs AS bigint[]))[mine.bucket + 1])"""),
+    )
+    .returning(_d.seq, _PATIENCE)
+)
+_FAILED = update(deliveries).where(*_THESE)
+_STILL_THERE = select(_d.seq).where(*_THESE)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery that may be made now."""
+
+    seq: int
+    bucket: int
+    attempts: int
+    aggregate_type: str
+    aggregate_id: str
+    aggregate_version: int
+    event_id: UUID
+    event_type: str
+    payload: str
+    headers: str
+    recorded_at: datetime
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace under which it was recorded."""
+        found: str | None = json.loads(self.headers).get("traceparent")
+        return found
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What order is kept within."""
+        return self.aggregate_type, self.aggregate_id
+
+
+class Shelf:
+    """The deliveries of one group; `owner` is this process, as the leases know it."""
+
+    def __init__(self, group: str, database: Database, *, owner: str, patience: float) -> None:
+        """A transaction that does nothing for `patience` seconds is ended by PostgreSQL."""
+        self._group = group
+        self._database = database
+        self._owner = owner
+        self._patience = f"{patience:.0f}s"
+
+    async def due(self, held: Held) -> list[Due]:
+        """What may be delivered now in these buckets, in the order of recording; a batch."""
+        if not held:
+            return []
+        values = {"group": self._group, "now": datetime.now(UTC), "buckets": list(held)}
+        async with self._database.reader.connect() as connection:
+            return [Due(*tuple(row)) for row in await connection.execute(DUE, values)]
+
+    async def take(self, session: WritableSession, dues: Sequence[Due], held: Held) -> bool:
+        """Delete their rows, all of which have failed equally often.
+
+        False when one is no longer there as it was read, or no longer ours: then the transaction
+        is to be rolled back.
+        """
+        values = self._these(dues)
+        if self._database.dialect == "sqlite":
+            taken = await session.exec(_TAKE, params=values)
+        else:
+            epochs = [held.get(bucket, 0) for bucket in range(BUCKETS)]
+            mine = {"owner": self._owner, "epochs": epochs, "patience": self._patience}
+            taken = await session.exec(_TAKE_LEASED, params={**values, **mine})
+        return len(taken.all()) == len(dues)
+
+    async def is_there(self, due: Due) -> bool:
+        """Whether it still waits as it was read."""
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(_STILL_THERE, self._these([due]))).first() is not None
+
+    async def put_off(
+        self, due: Due, *, dead: bool, reason: str, until: datetime, attempts: int
+    ) -> None:
+        """Note a failure of the message itself."""
+        changed = _FAILED.values(
+            attempts=attempts,
+            last_error=reason,
+            state="dead" if dead else "pending",
+            available_at=until,
+        )
+        async with self._database.writer.begin() as connection:
+            await connection.execute(changed, self._these([due]))
+
+    def _these(self, dues: Sequence[Due]) -> Mapping[str, Any]:
+        these = [due.seq for due in dues]
+        return {"group": self._group, "these": these, "tried": dues[0].attempts}
