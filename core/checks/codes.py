@@ -18,6 +18,7 @@ FAMILIES: Mapping[str, str] = {
     "T4": "migrations",
     "T5": "the event loop",
     "T6": "sessions",
+    "T7": "events",
     "T9": "deployment (only with --deploy)",
 }
 
@@ -65,6 +66,11 @@ _ALL = (
     Code("T503", "error", "a coroutine that is never awaited"),
     Code("T504", "error", "a coroutine whose truth is asked instead of its result"),
     Code("T601", "error", "a write session that is used before slow work"),
+    Code("T701", "error", "an event that differs from what was published"),
+    Code("T702", "error", "an event without a golden file"),
+    Code("T703", "error", "a golden payload that cannot be read"),
+    Code("T704", "error", "a published version that nothing reads or lifts any more"),
+    Code("T705", "warning", "an event with fields that its golden file does not know"),
     Code("T901", "error", "settings with which production refuses to start"),
     Code("T902", "warning", "the docs are served in production"),
     Code("T903", "warning", "every web page may call the API"),

@@ -17,6 +17,7 @@ from core.checks.sources import Source
 if TYPE_CHECKING:
     from sqlmodel import SQLModel
 
+    from core.events.event import Event, Upcaster
     from core.http.routing import Entry
     from core.identity import Permission
     from core.manifest import Manifest
@@ -65,6 +66,8 @@ class CheckContext:
     tables: Sequence[type[SQLModel]] = ()
     permissions: Sequence[Permission] = ()
     routes: Sequence[Route] = ()
+    events: Sequence[type[Event]] = ()
+    upcasters: Sequence[Upcaster[Any, Any]] = ()
     package: str = ""
     only: str = field(default="", repr=False)
     neighbours: Mapping[str, str] = field(default_factory=dict, repr=False)

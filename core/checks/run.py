@@ -15,6 +15,7 @@ from core.checks.claims import check_claims, check_failures
 from core.checks.codes import module_of_code, parse_silence
 from core.checks.context import CheckContext, Route
 from core.checks.deploy import as_production, check_deployment
+from core.checks.events import check_events
 from core.checks.finding import CORE, Finding, found, is_silenced
 from core.checks.imports import check_imports
 from core.checks.installed import check_installed
@@ -43,6 +44,7 @@ OF_A_MODULE: tuple[Callable[[CheckContext], Iterable[Finding]], ...] = (
     check_blocking,
     check_awaits,
     check_sessions,
+    check_events,
 )
 
 
@@ -174,6 +176,8 @@ def _context(
         tables=module.declared.tables,
         permissions=module.declared.permissions,
         routes=routes,
+        events=module.declared.events,
+        upcasters=module.declared.upcasters,
     )
 
 

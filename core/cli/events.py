@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from core.cli.golden import golden
 from core.db.engine import Database
 from core.errors import Refused, Unavailable
 from core.events import operations
@@ -21,6 +22,8 @@ from core.settings import Settings, load_settings
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Events: what waits, what failed, and mending it.")
+
+app.command("golden")(golden)
 
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="The subscribing module's id.")]
 Numbers = Annotated[

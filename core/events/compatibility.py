@@ -5,42 +5,80 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+Schema = Mapping[str, Any]
+DESCRIBES = ("title", "description", "examples")
+"""What may change freely: nothing is read by it."""
+PARTS = ("properties", "items", "prefixItems", "anyOf", "oneOf", "allOf", "additionalProperties")
+"""What is looked into where both forms have it."""
+BESIDES = ("$defs", "$ref", "required")
 
-def breaking_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+
+def breaking_changes(then: Schema, now: Schema) -> list[str]:
     """What changed that is no mere addition of an optional field; empty when all is well."""
-    return [*_of_object("", then, now, (then.get("$defs", {}), now.get("$defs", {})))]
+    return [*_Comparison(then, now).of("", then, now)]
 
 
-def _of_object(
-    at: str, then: Mapping[str, Any], now: Mapping[str, Any], defs: tuple[Any, Any]
-) -> Iterator[str]:
-    before, after = then.get("properties", {}), now.get("properties", {})
-    for name in before:
-        if name not in after:
-            yield f"{at}{name} is gone"
+class _Comparison:
+    """Two schemas side by side; a definition that leads back to itself is compared once."""
+
+    def __init__(self, then: Schema, now: Schema) -> None:
+        self._then, self._now = then.get("$defs", {}), now.get("$defs", {})
+        self._seen: set[tuple[str, str]] = set()
+
+    def of(self, at: str, then: Any, now: Any) -> Iterator[str]:
+        """What broke at one place and below it."""
+        if isinstance(then, Mapping) and isinstance(now, Mapping):
+            pair = then.get("$ref", ""), now.get("$ref", "")
+            if any(pair):
+                if pair in self._seen:
+                    return
+                self._seen.add(pair)
+            then, now = _resolved(then, self._then), _resolved(now, self._now)
+            shared = [it for it in PARTS if _is_looked_into(then.get(it), now.get(it))]
+            before, after = _bare(then, shared), _bare(now, shared)
+            if before == after:
+                for part in shared:
+                    yield from self._of_part(at, part, then, now)
+                return
         else:
-            yield from _of_field(f"{at}{name}", before[name], after[name], defs)
-    for name in now.get("required", ()):
-        if name not in then.get("required", ()):
-            yield f"{at}{name} is required now"
+            before, after = then, now
+        if before != after:
+            yield f"{at or 'the payload'} was {before}, is {after}"
+
+    def _of_part(self, at: str, part: str, then: Schema, now: Schema) -> Iterator[str]:
+        if part == "properties":
+            yield from self._of_object(f"{at}." if at else "", then, now)
+        elif isinstance(then[part], list):
+            for one, other in zip(then[part], now[part], strict=True):
+                yield from self.of(at, one, other)
+        else:
+            yield from self.of(f"{at}{'[]' if part == 'items' else '{}'}", then[part], now[part])
+
+    def _of_object(self, at: str, then: Schema, now: Schema) -> Iterator[str]:
+        before, after = then["properties"], now["properties"]
+        for name in before:
+            if name not in after:
+                yield f"{at}{name} is gone"
+            else:
+                yield from self.of(f"{at}{name}", before[name], after[name])
+        for name in now.get("required", ()):
+            if name not in then.get("required", ()):
+                yield f"{at}{name} is required now"
 
 
-def _of_field(at: str, then: Any, now: Any, defs: tuple[Any, Any]) -> Iterator[str]:
-    then, now = _resolved(then, defs[0]), _resolved(now, defs[1])
-    if "properties" in then and "properties" in now:
-        yield from _of_object(f"{at}.", then, now, defs)
-    elif "items" in then and "items" in now:
-        yield from _of_field(f"{at}[]", then["items"], now["items"], defs)
-    elif _bare(then) != _bare(now):
-        yield f"{at} was {_bare(then)}, is {_bare(now)}"
+def _is_looked_into(then: Any, now: Any) -> bool:
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now)
+    return isinstance(then, Mapping) and isinstance(now, Mapping)
 
 
-def _resolved(schema: Any, defs: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(schema: Schema, defs: Schema) -> Schema:
+    """The definition that a reference leads to, with what stands beside the reference."""
     name = schema.get("$ref", "").rpartition("/")[2]
-    found: Mapping[str, Any] = defs[name] if name else schema
-    return found
+    return {**defs[name], **schema} if name else schema
 
 
-def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what only describes."""
-    return {k: v for k, v in schema.items() if k not in ("title", "description", "examples")}
+def _bare(schema: Schema, looked_into: list[str]) -> dict[str, Any]:
+    """Without what only describes, and what is compared by itself."""
+    without = {*DESCRIBES, *BESIDES, *looked_into}
+    return {name: it for name, it in schema.items() if name not in without}

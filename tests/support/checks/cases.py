@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.checks.awaits import AWAITS
 from tests.support.checks.deployment import DEPLOYMENT
+from tests.support.checks.events import EVENTS
 from tests.support.checks.loop import LOOP
 from tests.support.checks.models import MODELS
 from tests.support.checks.modules import MODULES
@@ -21,5 +22,6 @@ CASES = [
     *LOOP,
     *AWAITS,
     *SESSIONS,
+    *EVENTS,
     *DEPLOYMENT,
 ]
