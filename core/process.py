@@ -20,7 +20,9 @@ class Resources:
         bell = Bell()
         recorder = Recorder(bell=bell, enabled=settings.events.recording)
         self.database = Database(settings.database, recorder=recorder)
-        self.events = EventRuntime(self.database, settings=settings.events, bell=bell)
+        self.events = EventRuntime(
+            self.database, settings=settings.events, kafka=settings.kafka, bell=bell
+        )
         self.redis = RedisPort(settings.redis)
 
     async def close(self) -> None:

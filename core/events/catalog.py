@@ -27,6 +27,15 @@ class EventCatalog:
     def __contains__(self, event_type: str) -> bool:
         return event_type in self._classes
 
+    def modules(self) -> set[str]:
+        """Those that publish any of the events."""
+        return {it.event_module for it in self._classes.values()}
+
+    def aggregate_type(self, event_type: str) -> str | None:
+        """``<module>.<aggregate>`` of a type's events; None when no enabled module declares it."""
+        known = self._classes.get(event_type)
+        return f"{known.event_module}.{known.aggregate}" if known is not None else None
+
     def schemas(self) -> Mapping[str, dict[str, Any]]:
         """The JSON Schema of each type."""
         return {name: it.model_json_schema() for name, it in sorted(self._classes.items())}

@@ -188,9 +188,7 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
         await _refuse_pruned(session, group, since)
         if database.dialect == "postgresql":
             # No delivery may be under way: its effect would come after the reset, and again.
-            await session.exec(
-                text("LOCK TABLE core_deliveries, core_inbox IN SHARE ROW EXCLUSIVE MODE")
-            )  # type: ignore[call-overload]
+            await session.exec(text(_ALONE))  # type: ignore[call-overload]
         await session.exec(_forget(group, since))
         if since is None:
             await group.replayable.reset(session)

@@ -21,7 +21,8 @@ from core.events.signals import Signals
 if TYPE_CHECKING:
     from core.context import Context
     from core.db.engine import Database
-    from core.settings import EventsSettings
+    from core.events.kafka.work import KafkaWork
+    from core.settings import EventsSettings, KafkaSettings
 
 log = structlog.get_logger("tessera.events")
 
@@ -48,13 +49,21 @@ class Work(Protocol):
 class EventRuntime:
     """Process-wide. Before `start`, and in a process that does not deliver, events only lie."""
 
-    def __init__(self, database: Database, *, settings: EventsSettings, bell: Bell) -> None:
+    def __init__(
+        self, database: Database, *, settings: EventsSettings, kafka: KafkaSettings, bell: Bell
+    ) -> None:
+        """Where `kafka` names a broker, the relay sends to it, and consumers take from it too."""
         self._database = database
         self._settings = settings
         self._bell = bell
         self.role: Role = "all"
         self._tasks: list[asyncio.Task[None]] = []
-        self._relay: Relay | None = None
+        self._relay: Work | None = None
+        self._kafka = (
+            _kafka(database, settings=settings, kafka=kafka, bell=bell)
+            if kafka.bootstrap_servers
+            else None
+        )
         leased = BucketLeases(database, seconds=settings.lease_seconds)
         self.leases: Leases = leased if database.dialect == "postgresql" else AllBuckets()
 
@@ -71,15 +80,18 @@ class EventRuntime:
             self._begin("signals", Signals(self._database.url, self._bell).run())
         if not self.delivering:
             return
-        self._relay = Relay(
+        self._relay = self._kafka.relay(self.leases) if self._kafka else self._embedded_relay()
+        self._begin("relay", self._relay.run())
+        if isinstance(self.leases, BucketLeases):
+            self._begin("leases", self.leases.run())
+
+    def _embedded_relay(self) -> Relay:
+        return Relay(
             self._database,
             leases=self.leases,
             bell=self._bell,
             poll_seconds=self._settings.poll_seconds,
         )
-        self._begin("relay", self._relay.run())
-        if isinstance(self.leases, BucketLeases):
-            self._begin("leases", self.leases.run())
 
     def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=f"tessera-{name}"))
@@ -105,7 +117,7 @@ class EventRuntime:
         self, plan: EventPlan, contexts: Mapping[str, Context]
     ) -> AsyncIterator[None]:
         """The consumers and listeners of a generation, while it lives. Raises Unavailable."""
-        if self.role == "none" or not (plan.groups or plan.listeners):
+        if self.role == "none":
             yield
             return
         if plan.groups:
@@ -123,21 +135,29 @@ class EventRuntime:
             await _ended(tasks)
 
     def _consumers(self, plan: EventPlan, contexts: Mapping[str, Context]) -> list[Work]:
-        return [
+        """Those of the database always; what came by a broker and failed is tried again there."""
+        handlings = {
+            group.name: Handling(
+                group,
+                catalog=plan.catalog,
+                context=contexts[group.name],
+                handler_seconds=self._settings.handler_seconds,
+            )
+            for group in plan.groups
+        }
+        found: list[Work] = [
             Consumer(
-                Handling(
-                    group,
-                    catalog=plan.catalog,
-                    context=contexts[group.name],
-                    handler_seconds=self._settings.handler_seconds,
-                ),
+                handling,
                 database=self._database,
                 leases=self.leases,
                 bell=self._bell,
                 settings=self._settings,
             )
-            for group in plan.groups
+            for handling in handlings.values()
         ]
+        if self._kafka is not None:
+            found += [self._kafka.topic_maker(plan), *self._kafka.consumers(plan, handlings)]
+        return found
 
     async def _listening(self, plan: EventPlan, contexts: Mapping[str, Context]) -> list[Work]:
         if not plan.listeners:
@@ -153,9 +173,14 @@ class EventRuntime:
         return [broadcaster]
 
 
-async def _ended(
-    tasks: Sequence[asyncio.Task[None]], *, seconds: float = LEAVE_SECONDS
-) -> None:
+def _kafka(database: Database, **options: Any) -> KafkaWork:
+    """Imported here: a deployment without a broker does not load its client."""
+    from core.events.kafka.work import KafkaWork
+
+    return KafkaWork(database, **options)
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]], *, seconds: float = LEAVE_SECONDS) -> None:
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=seconds)

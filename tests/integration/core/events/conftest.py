@@ -13,16 +13,21 @@ from core.errors import Unavailable
 from tests.support import tower as towers
 from tests.support.apps import app_for, settings_for
 from tests.support.databases import database_url
+from tests.support.kafka import broker, kafka, topic_prefix
 from tests.support.plants import Garden
 
-__all__ = ["database_url"]
+__all__ = ["broker", "database_url", "kafka", "topic_prefix"]
 
 
 class Bells:
     """What the tests of delivery do with a running application."""
 
-    def __init__(self, app: Tessera, url: str, tower: Any, ledger: Any) -> None:
+    def __init__(
+        self, app: Tessera, url: str, tower: Any, ledger: Any, **sections: dict[str, Any]
+    ) -> None:
+        """`sections` are those of its settings that a swap is to keep."""
         self.app, self.url, self.tower, self.ledger = app, url, tower, ledger
+        self.sections = {"events": towers.QUICK, **sections}
 
     @property
     def database(self) -> Any:
@@ -60,7 +65,7 @@ class Bells:
     async def swap(self, *modules: str) -> None:
         """Let other modules live from now on."""
         assert self.app.lifecycle is not None
-        await self.app.lifecycle.swap(settings_for(self.url, *modules, events=towers.QUICK))
+        await self.app.lifecycle.swap(settings_for(self.url, *modules, **self.sections))
         await self.app.lifecycle.settled()
 
     def goes_wrong(self, bell: int, error: BaseException) -> None:
@@ -84,5 +89,20 @@ async def bells(database_url: str, garden: Garden) -> AsyncIterator[Bells]:
     await app.start()
     try:
         yield Bells(app, database_url, tower, ledger)
+    finally:
+        await app.stop()
+
+
+@pytest.fixture
+async def kafka_bells(
+    database_url: str, garden: Garden, kafka: str, topic_prefix: str
+) -> AsyncIterator[Bells]:
+    """A tower and its ledger, started, with a broker between them; four partitions."""
+    tower, ledger = towers.plant(garden)
+    section = {"bootstrap_servers": kafka, "topic_prefix": topic_prefix, "partitions": 4}
+    app = app_for(database_url, "tower", "ledger", events=towers.QUICK, kafka=section)
+    await app.start()
+    try:
+        yield Bells(app, database_url, tower, ledger, kafka=section)
     finally:
         await app.stop()

@@ -1,0 +1,124 @@
+"""Events as CloudEvents 1.0 in the binary mode of its Kafka binding: attributes are headers.
+
+``ce_sequence`` is the extension "sequence": the event's version within its aggregate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from core.errors import TesseraError
+
+Headers = Sequence[tuple[str, bytes]]
+SPEC_VERSION = "1.0"
+STRAY = 2**62
+"""Versions from here on are made up, for what comes without one: behind all that were counted."""
+
+
+class NoEnvelope(TesseraError):
+    """A message is no CloudEvent of ours; the text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What is known of an event besides its data."""
+
+    event_id: UUID
+    type: str
+    subject: str
+    """The aggregate's id."""
+    sequence: int
+    """The aggregate's version."""
+    recorded_at: datetime
+    traceparent: str | None = None
+
+    @property
+    def module(self) -> str:
+        """Who published it."""
+        return self.type.partition(".")[0]
+
+
+def module_of(event_type: str) -> str:
+    """Who publishes events of that type."""
+    return event_type.partition(".")[0]
+
+
+def encode(row: Any) -> list[tuple[str, bytes]]:
+    """The headers of an outbox row: id, type, aggregate, version, time and trace."""
+    moment = row.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    headers = {
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": str(row.id),
+        "ce_source": f"/tessera/{module_of(row.type)}",
+        "ce_type": row.type,
+        "ce_time": moment,
+        "ce_subject": row.aggregate_id,
+        "ce_sequence": str(row.aggregate_version),
+        "content-type": "application/json",
+    }
+    trace = json.loads(row.headers).get("traceparent")
+    if trace:
+        headers["traceparent"] = trace
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def decode(headers: Headers, *, offset: int, timestamp: int) -> Envelope:
+    """The envelope in a message's headers. Raises NoEnvelope.
+
+    A stranger's CloudEvent may lack time and sequence, and its id may be any text: the message's
+    `timestamp` (milliseconds) and `offset` stand in, and an id is made of the text and the source.
+    """
+    found = {name.lower(): value for name, value in headers}
+    version = _text(found, "ce_specversion")
+    if not version.startswith("1."):
+        raise NoEnvelope(f"ce_specversion is {version!r}")
+    return Envelope(
+        event_id=_id(_text(found, "ce_id"), _text(found, "ce_source")),
+        type=_text(found, "ce_type"),
+        subject=_text(found, "ce_subject"),
+        sequence=_sequence(found, offset),
+        recorded_at=_time(found, timestamp),
+        traceparent=found["traceparent"].decode("latin-1") if "traceparent" in found else None,
+    )
+
+
+def _text(found: dict[str, bytes], name: str) -> str:
+    if not found.get(name):
+        raise NoEnvelope(f"no header {name}")
+    try:
+        return found[name].decode()
+    except UnicodeDecodeError:
+        raise NoEnvelope(f"the header {name} is not UTF-8") from None
+
+
+def _id(text: str, source: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return uuid5(NAMESPACE_URL, f"{source} {text}")
+
+
+def _sequence(found: dict[str, bytes], offset: int) -> int:
+    if "ce_sequence" not in found:
+        return STRAY + offset
+    text = _text(found, "ce_sequence")
+    if not (text.isascii() and text.isdigit() and int(text) < STRAY):
+        raise NoEnvelope("the header ce_sequence is no number")
+    return int(text)
+
+
+def _time(found: dict[str, bytes], timestamp: int) -> datetime:
+    if "ce_time" not in found:
+        return datetime.fromtimestamp(timestamp / 1000, UTC)
+    try:
+        moment = datetime.fromisoformat(_text(found, "ce_time"))
+    except ValueError:
+        raise NoEnvelope("the header ce_time is no time") from None
+    if moment.tzinfo is None:
+        raise NoEnvelope("the header ce_time has no offset")
+    return moment.astimezone(UTC)

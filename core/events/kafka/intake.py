@@ -1,0 +1,112 @@
+"""What a message on a topic is to a group: an event for it, no affair of its own, or unreadable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from core.events.catalog import EventCatalog
+from core.events.kafka.cloudevents import STRAY, Envelope, NoEnvelope, decode
+
+if TYPE_CHECKING:
+    from core.events.event import Event
+    from core.events.groups import GroupPlan
+    from core.events.handling import Handling
+
+LONGEST_TYPE, LONGEST_ID = 90, 64
+"""What the outbox holds of a type and of an aggregate's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message that the group is to have, or that nobody can read; `error` says why not."""
+
+    offset: int
+    event_id: UUID
+    type: str
+    aggregate_type: str
+    aggregate_id: str
+    version: int
+    payload: str
+    recorded_at: datetime
+    traceparent: str | None = None
+    event: Event | None = None
+    error: BaseException | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What order is kept within."""
+        return self.aggregate_type, self.aggregate_id
+
+
+class Intake:
+    """Reads the messages of one group."""
+
+    def __init__(self, plan: GroupPlan, handling: Handling, catalog: EventCatalog) -> None:
+        self._types = plan.types
+        self._handling = handling
+        self._catalog = catalog
+        self.since = datetime.min.replace(tzinfo=UTC)
+        """When the group came to be: what was recorded before is not for it."""
+        self.also: frozenset[str] = frozenset()
+        """Types that the group is registered for and this process knows nothing of."""
+
+    def read(self, record: Any) -> Incoming | None:
+        """A message of aiokafka; None when the group is not to have it."""
+        try:
+            envelope = decode(record.headers, offset=record.offset, timestamp=record.timestamp)
+        except NoEnvelope as error:
+            return _foreign(record, error)
+        if envelope.type not in self._types and envelope.type not in self.also:
+            return None
+        if envelope.recorded_at < self.since:
+            return None
+        return self._event(record, envelope)
+
+    def _event(self, record: Any, envelope: Envelope) -> Incoming:
+        payload = (record.value or b"").decode(errors="backslashreplace").replace("\x00", "\\x00")
+        event: Event | None = None
+        error: BaseException | None = None
+        try:
+            event = self._handling.readable(envelope.type, payload)
+        except Exception as problem:  # an upcaster may raise anything
+            error = problem
+        known = self._catalog.aggregate_type(envelope.type)
+        return Incoming(
+            offset=record.offset,
+            event_id=envelope.event_id,
+            type=envelope.type[:LONGEST_TYPE],
+            aggregate_type=known or f"{envelope.module[:50]}.unknown",
+            aggregate_id=_fitting(envelope.subject, LONGEST_ID),
+            version=envelope.sequence,
+            payload=payload,
+            recorded_at=envelope.recorded_at,
+            traceparent=envelope.traceparent,
+            event=event,
+            error=error,
+        )
+
+
+def _foreign(record: Any, error: NoEnvelope) -> Incoming:
+    """A message of somebody else's, kept where it can be looked at: under its place on the topic.
+
+    Its type is no type, so that it can never be handled; it says what is missing.
+    """
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    return Incoming(
+        offset=record.offset,
+        event_id=uuid5(NAMESPACE_URL, f"kafka:{place}/{record.timestamp}"),
+        type=f"({error})"[:LONGEST_TYPE],
+        aggregate_type="kafka.foreign",
+        aggregate_id=place[-LONGEST_ID:],
+        version=STRAY + record.offset,
+        payload=(record.value or b"").decode(errors="backslashreplace").replace("\x00", "\\x00"),
+        recorded_at=datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+        error=error,
+    )
+
+
+def _fitting(text: str, longest: int) -> str:
+    return text[:longest].replace("\x00", "")

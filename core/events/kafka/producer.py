@@ -1,0 +1,181 @@
+"""The producer of one process: waits for every acknowledgement, and for none of them for ever.
+
+aiokafka's idempotent producer tries a batch until it is through or refused: while the broker is
+away neither `send` nor `stop` ends (aiokafka #1101). So each has a time limit, and a producer that
+has failed once in any way is given up for a new one; whatever it had in hand is sent again, and is
+passed by where it had arrived. After a batch that was refused it could not be used anyway: its
+numbers have a gap, and the broker takes nothing more for that partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerClosed
+
+from core.events.kafka.client import options
+from core.events.kafka.trouble import AWAY, BrokerTrouble, is_own, trouble
+
+if TYPE_CHECKING:
+    from core.settings import KafkaSettings
+
+log = structlog.get_logger("tessera.events")
+
+BATCH_BYTES = 64 * 1024
+"""Of one partition; a larger message is sent by itself."""
+STOP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent; `number` says to its sender which one it was."""
+
+    number: int
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Producer:
+    """Connects when it is first used, and again after each failure."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._client: AIOKafkaProducer | None = None
+
+    async def send(self, messages: Sequence[Message]) -> Mapping[int, BaseException | None]:
+        """Send all at once and wait for the acknowledgements; by number, None or the refusal.
+
+        A message is refused only for what it is itself. Raises BrokerTrouble when the broker is
+        away; what the exception's `acknowledged` holds has arrived, of the rest nobody knows.
+        """
+        told = await self._tried(messages) if messages else {}
+        suspects = [it for it in messages if told.get(it.number) is not None]
+        if suspects:
+            await self.give_up()
+        if len(messages) > 1:
+            # A batch is refused as a whole: whose fault it was shows when each goes by itself.
+            for message in suspects:
+                told[message.number] = await self._alone(message, told)
+        return told
+
+    async def _alone(self, message: Message, told: dict[int, Any]) -> BaseException | None:
+        try:
+            return (await self.send([message]))[message.number]
+        except Interrupted as error:
+            raise Interrupted(str(error), [n for n, it in told.items() if it is None]) from error
+
+    async def _tried(self, messages: Sequence[Message]) -> dict[int, BaseException | None]:
+        """Raises Interrupted for anything but an own fault, after giving the producer up."""
+        told: dict[int, BaseException | None] = {}
+        futures: dict[int, asyncio.Future[Any]] = {}
+        try:
+            async with asyncio.timeout(self._settings.send_seconds):
+                client = await self._connected()
+                for message in messages:
+                    try:
+                        futures[message.number] = await _queued(client, message)
+                    except Exception as error:
+                        if not is_own(error):
+                            raise
+                        told[message.number] = error
+                if futures:
+                    await asyncio.wait(futures.values())
+        except AWAY as error:
+            await self._interrupted(futures, error)
+        except BaseException:
+            await self.give_up()
+            raise
+        for number, future in futures.items():
+            told[number] = future.exception()
+        wrong = [it for it in told.values() if it is not None and not is_own(it)]
+        if wrong:
+            await self._interrupted(futures, wrong[0])
+        return told
+
+    async def _interrupted(
+        self, futures: Mapping[int, asyncio.Future[Any]], error: BaseException
+    ) -> None:
+        arrived = [number for number, it in futures.items() if _arrived(it)]
+        await self.give_up()
+        for future in futures.values():
+            if future.done() and not future.cancelled():
+                future.exception()  # seen, though nobody asks
+        raise Interrupted(str(trouble(error, doing="sending to Kafka")), arrived) from error
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._client is None:
+            self._client = client = AIOKafkaProducer(
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=BATCH_BYTES,
+                max_request_size=self._settings.max_message_bytes,
+                **options(self._settings),
+            )
+            await client.start()
+        return self._client
+
+    async def close(self) -> None:
+        """End in good order: nothing is in hand between two calls of `send`."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await client.stop()
+        except AWAY:
+            await abandon(client)
+
+    async def give_up(self) -> None:
+        """Drop the connection with all that is in hand; the next `send` makes a new one."""
+        client, self._client = self._client, None
+        if client is not None:
+            await abandon(client)
+
+
+class Interrupted(BrokerTrouble):
+    """The broker went away in the middle: `acknowledged` are the numbers that had arrived."""
+
+    def __init__(self, text: str, acknowledged: Sequence[int]) -> None:
+        super().__init__(text)
+        self.acknowledged = acknowledged
+
+
+async def _queued(client: AIOKafkaProducer, message: Message) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = await client.send(
+        message.topic, message.value, message.key, headers=message.headers
+    )
+    return future
+
+
+def _arrived(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+async def abandon(client: AIOKafkaProducer) -> None:
+    """End a producer that waits for a broker which may never answer.
+
+    Its public `stop` would wait along. So what it holds is failed, its connections are closed
+    under it, and its task is cancelled as often as that takes: once for each request in flight.
+    """
+    client._closed = True
+    client._message_accumulator.fail_all(ProducerClosed())
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await client.client.close()
+    pending = client.client._md_update_fut
+    if pending is not None and not pending.done():
+        pending.set_result(False)  # somebody may wait for news that come no more
+    task = client._sender.sender_task
+    for _ in range(20):
+        if task is None or task.done():
+            break
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)

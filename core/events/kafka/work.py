@@ -1,0 +1,54 @@
+"""What a process does with Kafka, put together for `core.events.runtime`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from core.events.kafka.consumer import KafkaConsumer
+from core.events.kafka.relay import KafkaRelay
+from core.events.kafka.topics import TopicMaker, Topics
+
+if TYPE_CHECKING:
+    from core.db.engine import Database
+    from core.events.bell import Bell
+    from core.events.groups import EventPlan
+    from core.events.handling import Handling
+    from core.events.leases import Leases
+    from core.settings import EventsSettings, KafkaSettings
+
+
+class KafkaWork:
+    """One a process; it connects to nothing before one of its parts runs."""
+
+    def __init__(
+        self, database: Database, *, settings: EventsSettings, kafka: KafkaSettings, bell: Bell
+    ) -> None:
+        self._kafka = kafka
+        self._common: dict[str, Any] = {
+            "database": database,
+            "settings": settings,
+            "kafka": kafka,
+            "bell": bell,
+            "topics": Topics(kafka),
+        }
+
+    def relay(self, leases: Leases) -> KafkaRelay:
+        """What sends."""
+        return KafkaRelay(leases=leases, **self._common)
+
+    def consumers(self, plan: EventPlan, handlings: Mapping[str, Handling]) -> list[KafkaConsumer]:
+        """What takes, one a group of the plan."""
+        return [
+            KafkaConsumer(group, handlings[group.name], catalog=plan.catalog, **self._common)
+            for group in plan.groups
+        ]
+
+    def topic_maker(self, plan: EventPlan) -> TopicMaker:
+        """What makes the topics of all that publish."""
+        return TopicMaker(
+            self._common["topics"],
+            plan.catalog.modules(),
+            kafka=self._kafka,
+            poll_seconds=self._common["settings"].poll_seconds,
+        )
