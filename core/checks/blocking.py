@@ -12,17 +12,21 @@ from collections.abc import Iterator
 from core.checks.code import Call, Code, Unit
 from core.checks.context import CheckContext
 from core.checks.finding import Finding
+from core.checks.reached import Reached
 
+_VERBS = r"(get|post|put|patch|delete|head|options|request|send|stream)"
+_THREAD = "await asyncio.to_thread(…)"
+_CLIENT = "use httpx2.AsyncClient, one for the whole lifespan"
+_SESSION = "take ReadSession or WriteSession"
+
+# An instance is written with brackets, by the name under which it is imported or was defined.
 _REMEDIES = {
     r"time\.sleep": "await asyncio.sleep(…)",
-    r"(requests|httpx2?|urllib3)\.(get|post|put|patch|delete|head|options|request|stream)": (
-        "use httpx2.AsyncClient, one for the whole lifespan"
-    ),
-    r"(requests\.(S|s)ession|(httpx2?)\.Client|urllib3\.PoolManager)\(\)\."
-    r"(get|post|put|patch|delete|head|options|request|send|stream)": (
-        "use httpx2.AsyncClient, one for the whole lifespan"
-    ),
+    rf"(requests|httpx2?|urllib3)\.{_VERBS}": _CLIENT,
+    rf"(requests(\.sessions)?\.[Ss]ession|httpx2?\.Client|urllib3(\.poolmanager)?\.PoolManager)\(\)"
+    rf"\.{_VERBS}": _CLIENT,
     r"urllib\.request\.(urlopen|urlretrieve)": "use httpx2.AsyncClient",
+    r"http\.client\.HTTPS?Connection\(\)\.(request|getresponse|connect)": _CLIENT,
     r"subprocess\.(run|call|check_call|check_output|getoutput|getstatusoutput)"
     r"|subprocess\.Popen\(\)\.(wait|communicate)|os\.(system|popen|wait|waitpid)": (
         "await asyncio.create_subprocess_exec(…)"
@@ -30,18 +34,30 @@ _REMEDIES = {
     r"socket\.(create_connection|getaddrinfo|gethostbyname|gethostbyaddr|getfqdn)": (
         "use asyncio.open_connection, or the loop's getaddrinfo"
     ),
-    r"(sqlite3|psycopg|psycopg2|pymysql|MySQLdb)\.connect(\(\)\.\w+)?"
-    r"|psycopg\.Connection\.connect": "take ReadSession or WriteSession",
-    r"redis\.(Redis|StrictRedis|from_url)\(\)\.\w+|redis\.Redis\.from_url\(\)\.\w+": (
+    r"(sqlite3|psycopg|psycopg2|pymysql|MySQLdb)\.(connect(\(\)\.\w+)?|Connection\(\)\.\w+)"
+    r"|psycopg\.Connection\.connect": _SESSION,
+    r"sql(alchemy|model)(\.engine)?\.create_engine\(\)\.(connect|begin|raw_connection)"
+    r"|(sqlalchemy\.orm|sqlmodel(\.orm)?)(\.session)?\.Session\(\)"
+    r"\.(exec|execute|get|get_one|scalars?|commit|flush|refresh|delete|rollback|merge|query)": (
+        _SESSION
+    ),
+    r"redis(\.client)?\.((Strict)?Redis(\.from_url)?|from_url)\(\)\.(?!pipeline)\w+": (
         "use context.redis"
     ),
-    r"smtplib\.SMTP(_SSL)?(\(\)\.\w+)?|ftplib\.FTP(\(\)\.\w+)?": "await asyncio.to_thread(…)",
+    r"smtplib\.SMTP(_SSL)?(\(\)\.\w+)?|ftplib\.FTP(\(\)\.\w+)?"
+    r"|boto3\.(client|resource)\(\)\.\w+|pymongo\.MongoClient(\(\)\.\w+)?": _THREAD,
+    r"shutil\.(copy|copy2|copyfile|copyfileobj|copytree|move|rmtree|make_archive|unpack_archive)": (
+        _THREAD
+    ),
     r"bcrypt\.(hashpw|checkpw|kdf)|hashlib\.(scrypt|pbkdf2_hmac)"
-    r"|argon2\.PasswordHasher\(\)\.(hash|verify)"
+    r"|argon2(\._password_hasher)?\.PasswordHasher\(\)\.(hash|verify)"
     r"|passlib\.context\.CryptContext\(\)\.(hash|verify|verify_and_update)"
     r"|passlib\.hash\.\w+\.(hash|verify)": "await asyncio.to_thread(…), or ask auth's service",
     r"(queue\.\w*Queue\(\)\.(get|put|join)|threading\.(Event|Condition|Barrier)\(\)\.wait)"
     r"|threading\.Thread\(\)\.join": "use asyncio's own Queue, Event or Condition",
+    r"concurrent\.futures\.(wait|as_completed)|(.+\(\)\.submit|concurrent\.futures(\._base)?\.Future)"
+    r"\(\)\.(result|exception)": "await asyncio.wrap_future(…)",
+    r"asyncio\.run|asyncio\.get_(event|running)_loop\(\)\.run_(until_complete|forever)": "await it",
     r"builtins\.input|getpass\.getpass": "ask before the loop runs",
 }
 _BLOCKING = [(re.compile(pattern), remedy) for pattern, remedy in _REMEDIES.items()]
@@ -54,26 +70,35 @@ def remedy_for(target: str) -> str:
 
 def check_blocking(context: CheckContext) -> Iterator[Finding]:
     """T501 and T502: calls in ``async def`` that block, themselves or through a helper."""
-    seen = _Helpers(context.code)
+    helpers = _Helpers(context.code)
     for unit in context.code.units.values():
         if not unit.is_async:
             continue
-        for call in unit.calls:
+        for call in helpers.calls(unit):
             place = context.at(unit.source.path, call.node.lineno)
-            if remedy := remedy_for(call.target):
+            if remedy := helpers.remedy(call):
                 reason = f"{unit.node.name} is async, and {_shown(call)} holds the event loop"
                 yield context.found("T501", place, reason, remedy)
-            elif way := seen.way(call):
+            elif way := helpers.way(call):
                 yield context.found("T502", place, *_through(context, unit, way))
 
 
 def _through(context: CheckContext, unit: Unit, way: list[tuple[Unit, Call]]) -> tuple[str, str]:
-    helpers = " → ".join(helper.node.name for helper, _ in way)
+    helpers = " → ".join(_name(helper) for helper, _ in way)
     last, call = way[-1]
     where = context.at(last.source.path, call.node.lineno)
     reason = f"{unit.node.name} is async, and {helpers} calls {_shown(call)} at {where}"
-    first = way[0][0].node.name
-    return reason, f"{remedy_for(call.target)}, or await asyncio.to_thread({first}, …)"
+    first = _name(way[0][0]).removesuffix(".__init__")
+    return (
+        reason,
+        f"{remedy_for(context.code.plain(call.target))}, or await asyncio.to_thread({first}, …)",
+    )
+
+
+def _name(unit: Unit) -> str:
+    """``read``, but ``Rates.__init__``: the last word alone would say nothing."""
+    words = unit.name.split(".")
+    return ".".join(words[-2:]) if words[-1].startswith("__") else words[-1]
 
 
 def _shown(call: Call) -> str:
@@ -85,21 +110,32 @@ class _Helpers:
 
     def __init__(self, code: Code) -> None:
         self._code = code
+        self._reached = Reached(code)
         self._ways: dict[Unit, list[tuple[Unit, Call]]] = {}
+
+    def calls(self, unit: Unit) -> list[Call]:
+        """What a function calls, with brackets and without."""
+        return [*unit.calls, *self._reached.silent_calls(unit)]
+
+    def remedy(self, call: Call) -> str:
+        """What to write instead of a call that blocks itself; empty for any other."""
+        return remedy_for(self._code.plain(call.target))
 
     def way(self, call: Call) -> list[tuple[Unit, Call]]:
         """From the helper that is called to the call that blocks; empty when none does."""
-        unit = self._code.unit(call.target) if call.target else None
-        if unit is None or unit.is_async or not unit.is_itself:
-            return []
-        if unit not in self._ways:
-            self._ways[unit] = []  # a helper that calls itself ends here
-            self._ways[unit] = self._find(unit)
-        return self._ways[unit]
+        for unit in self._reached.units(call.target):
+            if unit.is_async:  # gives a coroutine, or is looked at for itself
+                return []
+            if unit not in self._ways:
+                self._ways[unit] = []  # a helper that calls itself ends here
+                self._ways[unit] = self._find(unit)
+            if self._ways[unit]:
+                return self._ways[unit]
+        return []
 
     def _find(self, unit: Unit) -> list[tuple[Unit, Call]]:
-        for call in unit.calls:
-            if remedy_for(call.target):
+        for call in self.calls(unit):
+            if self.remedy(call):
                 return [(unit, call)]
             if further := self.way(call):
                 return [(unit, call), *further]

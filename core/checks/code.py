@@ -12,7 +12,10 @@ from core.checks import names
 from core.checks.names import Function, Names
 from core.checks.sources import Source
 
-_HARMLESS = {"staticmethod", "classmethod", "override", "hookimpl", "contextmanager", "overload"}
+_HARMLESS = {
+    *("staticmethod", "classmethod", "override", "hookimpl", "contextmanager", "overload"),
+    *("property", "cached_property", "cache", "lru_cache", "singledispatch", "wraps"),
+}
 _ROUTES = {"get", "post", "put", "patch", "delete", "head", "options", "api_route", "websocket"}
 
 
@@ -20,14 +23,8 @@ _ROUTES = {"get", "post", "put", "patch", "delete", "head", "options", "api_rout
 class Call:
     """One call in a function: whom, as a dotted path; empty when that cannot be told."""
 
-    node: ast.Call
+    node: ast.expr
     target: str
-
-    @property
-    def method(self) -> str:
-        """The last word of what is called: ``hash`` of ``self._passwords.hash(…)``."""
-        function = self.node.func
-        return function.attr if isinstance(function, ast.Attribute) else self.target
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +68,18 @@ class Unit:
     @property
     def is_itself(self) -> bool:
         """Whether its name stands for what is written: no decorator made something else of it."""
-        return all(_last_word(decorator) in _HARMLESS | _ROUTES for decorator in self.decorators)
+        return not self.odd_decorators
 
     @property
-    def decorators(self) -> list[ast.expr]:
-        """What it is decorated with."""
-        return self.node.decorator_list
+    def odd_decorators(self) -> list[ast.expr]:
+        """Those of its decorators that may make something else of it, the outermost first."""
+        every = self.node.decorator_list
+        return [it for it in every if _last_word(it) not in _HARMLESS | _ROUTES]
+
+    @property
+    def decorator_names(self) -> set[str]:
+        """The last word of each of its decorators."""
+        return {_last_word(decorator) for decorator in self.node.decorator_list}
 
 
 def _last_word(node: ast.AST) -> str:
@@ -107,14 +110,29 @@ class Code:
             if isinstance(node, ast.Attribute | ast.Name)
         )
 
+    def plain(self, target: str) -> str:
+        """A target in which a function's result is what its annotation says.
+
+        ``make().get`` is ``Rates().get`` where ``make`` is a function of the package that gives
+        `Rates`.
+        """
+        head, called, rest = target.partition("()")
+        unit = self.units.get(head) if called else None
+        if unit is None or unit.is_async or unit.node.returns is None:
+            return target
+        kind = names.instance_of(unit.node.returns, unit.known)
+        return f"{kind}{rest}" if kind else target
+
     def unit(self, target: str) -> Unit | None:
         """The function of this package that a call reaches, through re-exports and base classes."""
+        target = self.plain(target)
         if target in self.units:
             return self.units[target]
         plain = self.units.get(target.replace("().", "."))
         if plain is not None:
             return plain
-        real = inspect.unwrap(found) if callable(found := names.runtime(target)) else None
+        found = names.behind(names.runtime(target))
+        real = inspect.unwrap(found) if callable(found) else None
         if not inspect.isfunction(real):
             return None
         return self.units.get(f"{real.__module__}.{real.__qualname__}")
@@ -153,10 +171,19 @@ class Code:
         self, node: Function, source: Source, name: str, known: Names, *, owner: str
     ) -> None:
         inner = {**known, **dict(_parameters(node, known, owner))}
+        if owner:
+            inner["super"] = self._parent(owner, known)
         local = f"{name}.<locals>"
         inner |= names.bindings(node.body, source, prefix=local, outer=inner, kinds=self._kinds)
         self.units[name] = Unit(name, node, source, inner, self._kinds)
         self._visit(node.body, source, local, inner, owner="")
+
+    def _parent(self, name: str, known: Names) -> str | None:
+        """The first class that a class is made from."""
+        bases = self.classes[name][1].bases
+        first = bases[0] if bases else None
+        inner = first.value if isinstance(first, ast.Subscript) else first
+        return names.resolve(inner, known, {}) or None if inner else None
 
 
 def _parameters(node: Function, known: Names, owner: str) -> Iterator[tuple[str, str | None]]:
@@ -174,6 +201,8 @@ def _attributes(node: ast.ClassDef, known: Names) -> Iterator[tuple[str, str | N
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             yield item.target.id, names.instance_of(item.annotation, known)
+        elif isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
+            yield item.targets[0].id, names.resolve(item.value, known, {}) or None
         elif isinstance(item, ast.FunctionDef) and item.name == "__init__":
             inside = {**known, **dict(_parameters(item, known, ""))}
             for statement in names.body_nodes(item.body):

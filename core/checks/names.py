@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
 import sys
 import types
@@ -53,6 +54,8 @@ def resolve(node: ast.AST, names: Mapping[str, str | None], kinds: Mapping[str, 
         return known or (f"{base}.{node.attr}" if base else "")
     if isinstance(node, ast.Call):
         base = resolve(node.func, names, kinds)
+        if base == "functools.partial" and node.args:  # calling it calls what it was made of
+            return resolve(node.args[0], names, kinds)
         return f"{base}()" if base else ""
     return ""
 
@@ -115,6 +118,13 @@ def _walk(value: Any, parts: list[str]) -> Any:
         if called and not isinstance(value, type):
             return None
     return value
+
+
+def behind(value: Any) -> Any:
+    """The function that a property or a cached function was made of; else the value itself."""
+    if isinstance(value, property):
+        return value.fget
+    return value.func if isinstance(value, functools.cached_property) else value
 
 
 def _attribute(value: Any, name: str) -> Any:

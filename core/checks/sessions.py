@@ -165,7 +165,7 @@ def is_slow(code: Code, unit: Unit, call: ast.Call, *, depth: int = 4) -> bool:
     if inner is None or inner is unit or not inner.is_async:
         return False
     slow = partial(is_slow, code, inner, depth=depth - 1)
-    return any(slow(further.node) for further in inner.calls)
+    return any(slow(it.node) for it in inner.calls if isinstance(it.node, ast.Call))
 
 
 def _is_zero(call: ast.Call) -> bool:

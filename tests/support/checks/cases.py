@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support.checks.awaits import AWAITS
 from tests.support.checks.deployment import DEPLOYMENT
 from tests.support.checks.events import EVENTS
+from tests.support.checks.helpers import HELPERS
 from tests.support.checks.loop import LOOP
 from tests.support.checks.models import MODELS
 from tests.support.checks.modules import MODULES
@@ -20,6 +21,7 @@ CASES = [
     *MODELS,
     *MIGRATED,
     *LOOP,
+    *HELPERS,
     *AWAITS,
     *SESSIONS,
     *EVENTS,

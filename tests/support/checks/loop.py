@@ -1,8 +1,8 @@
-"""T501 and T502: what holds the event loop."""
+"""T501: calls that hold the event loop."""
 
 from __future__ import annotations
 
-from tests.support.checks.plots import Case, Plot, bodies, module
+from tests.support.checks.plots import bodies
 
 LOOP = [
     bodies(
@@ -114,72 +114,67 @@ LOOP = [
                 return file.read()
         """,
     ),
-    Case(
-        "T502",
-        "one helper away",
-        Plot(
-            module(
-                """
-                from planted_bad.helpers import rate
-
-                async def read():
-                    return rate()  #<
-                """
-            ),
-            files={"helpers.py": "import time\ndef rate():\n    time.sleep(1)\n"},
-        ),
-        Plot(
-            module(
-                """
-                import asyncio
-                from planted_bad.helpers import rate
-
-                async def read():
-                    return await asyncio.to_thread(rate)
-
-                def in_a_thread():
-                    return rate()
-                """
-            ),
-            files={"helpers.py": "import time\ndef rate():\n    time.sleep(1)\n"},
-        ),
-    ),
     bodies(
-        "T502",
-        "methods of a service, two helpers away",
+        "T501",
+        "with arguments that are given already",
         bad="""
         import time
+        from functools import partial
 
-        class Rates:
-            def get(self):
-                return self._wait()
+        pause = partial(time.sleep, 1)
 
-            def _wait(self):
-                time.sleep(1)
-
-        class Service:
-            def __init__(self, rates: Rates) -> None:
-                self._rates = rates
-
-            async def read(self):
-                return self._rates.get()  #<
+        async def read():
+            pause()  #<
         """,
         good="""
-        import time
+        import asyncio, time
+        from functools import partial
 
-        class Rates:
-            def get(self):
-                return 1
+        pause = partial(asyncio.sleep, 1)
 
-            def _wait(self):
-                time.sleep(1)
+        async def read():
+            await pause()
+            await asyncio.to_thread(partial(time.sleep, 1))
+        """,
+    ),
+    bodies(
+        "T501",
+        "a result of a thread that is waited for",
+        bad="""
+        from concurrent.futures import ThreadPoolExecutor
 
-        class Service:
-            def __init__(self, rates: Rates) -> None:
-                self._rates = rates
+        pool = ThreadPoolExecutor()
 
-            async def read(self):
-                return self._rates.get()
+        async def read():
+            return pool.submit(print).result()  #<
+        """,
+        good="""
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor()
+
+        async def read():
+            return await asyncio.wrap_future(pool.submit(print))
+        """,
+    ),
+    bodies(
+        "T501",
+        "a session of SQLModel's own",
+        bad="""
+        from sqlmodel import Session, create_engine, select
+
+        engine = create_engine("sqlite://")
+
+        async def read():
+            with Session(engine) as session:
+                return session.exec(select(1))  #<
+        """,
+        good="""
+        from sqlmodel import select
+
+        async def read(session: ReadSession):
+            return await session.exec(select(1))
         """,
     ),
 ]

@@ -1,0 +1,96 @@
+"""What runs when something is called: through decorators, constructors, properties and ``with``."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from core.checks.code import Call, Code, Unit
+
+_PROPERTIES = {"property", "cached_property"}
+
+
+class Reached:
+    """The functions of one package that a call runs before it comes back."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+
+    def units(self, target: str) -> list[Unit]:
+        """Those that a call of `target` runs, the outermost decorator's wrapper first."""
+        unit = self._unit(target) if target else None
+        return self._through_decorators(unit) if unit else []
+
+    def _unit(self, target: str) -> Unit | None:
+        """A function, what a class makes its instances with, or what an instance does if called."""
+        found = self._code.unit(target)
+        if found is None:
+            special = "__call__" if target.endswith("()") else "__init__"
+            found = self._code.unit(f"{target}.{special}")
+        return found
+
+    def silent_calls(self, unit: Unit) -> Iterator[Call]:
+        """Calls without brackets: ``with thing:`` and properties."""
+        for node in unit.nodes():
+            if isinstance(node, ast.With):
+                for item in node.items:
+                    yield Call(item.context_expr, f"{unit.resolve(item.context_expr)}.__enter__")
+            elif isinstance(node, ast.Attribute):
+                target = unit.resolve(node)
+                if "()." in target and self._is_property(target):
+                    yield Call(node, target)
+
+    def _is_property(self, target: str) -> bool:
+        unit = self._code.unit(target)
+        return unit is not None and not _PROPERTIES.isdisjoint(unit.decorator_names)
+
+    # --- decorators ---
+
+    def _through_decorators(self, unit: Unit) -> list[Unit]:
+        """Itself and the wrappers around it; nothing when it cannot be told what a call runs."""
+        runs = [unit]
+        for decorator in reversed(unit.odd_decorators):
+            made = self._made_by(unit, decorator)
+            if made is None:
+                return []
+            wrapper, given = made
+            if wrapper is not None:
+                runs = [wrapper, *(runs if given in _called_names(wrapper) else [])]
+        return runs
+
+    def _made_by(self, unit: Unit, decorator: ast.expr) -> tuple[Unit | None, str] | None:
+        """The wrapper that a decorator of this package makes, and its name for what it wraps.
+
+        No wrapper when it gives back what it was given; None when it cannot be told.
+        """
+        if isinstance(decorator, ast.Call):
+            factory = self._code.unit(unit.resolve(decorator.func))
+            maker = self._code.units.get(_returned(factory)) if factory else None
+        else:
+            maker = self._code.unit(unit.resolve(decorator))
+        if maker is None or not maker.node.args.args:
+            return None
+        given = maker.node.args.args[0].arg
+        if _returns_name(maker, given):
+            return None, given
+        wrapper = self._code.units.get(_returned(maker))
+        return (wrapper, given) if wrapper is not None else None
+
+
+def _returned(unit: Unit) -> str:
+    """What its last ``return`` gives, as a dotted path."""
+    values = [n.value for n in unit.nodes() if isinstance(n, ast.Return) and n.value]
+    return unit.resolve(values[-1]) if values else ""
+
+
+def _returns_name(unit: Unit, name: str) -> bool:
+    return any(
+        isinstance(n, ast.Return) and isinstance(n.value, ast.Name) and n.value.id == name
+        for n in unit.nodes()
+    )
+
+
+def _called_names(unit: Unit) -> set[str]:
+    return {
+        n.func.id for n in unit.nodes() if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+    }
