@@ -21,7 +21,8 @@ from dev.servers.base import Missing, Running, Service, free_port, home, run, sp
 
 ROOT = Path(__file__).resolve().parents[2]
 POM = ROOT / "dev" / "kafka" / "pom.xml"
-GOAL = ("dependency:copy-dependencies", "-DincludeScope=runtime")
+PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
+MAVEN_SECONDS = 400.0
 STARTED = b"Kafka Server started"  # its words once clients are answered, not only accepted
 
 # Quick to start and small; the level of its words is that of slf4j-simple.
@@ -85,6 +86,22 @@ def programs() -> Path:
     return found
 
 
+def maven(*words: str) -> None:
+    """Run Maven; raises Missing with its own reason, which it gives on stdout."""
+    command = ["mvn", "-B", "-q", "-Dstyle.color=never", *words]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=MAVEN_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Missing(f"mvn was not done after {MAVEN_SECONDS:.0f} s") from None
+    if done.returncode:
+        text = (done.stdout + done.stderr).replace("\33[0m", "")  # which it writes in any case
+        lines = [it for it in text.splitlines() if it.strip()]
+        reasons = [it for it in lines if "[ERROR]" in it] or lines[-5:]
+        raise Missing(f"mvn failed: {' '.join(reasons)[:700]}")
+
+
 def repository(spare: Path) -> list[str]:
     """Where Maven keeps what it gets: below `spare` for a user who has no home to write to."""
     try:
@@ -102,8 +119,8 @@ def get_jars() -> Path:
     there.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=there.parent) as part:
         lib = Path(part) / "lib"
-        maven = ["mvn", "-B", "-q", *repository(Path(part)), "-f", str(POM)]
-        run([*maven, *GOAL, f"-DoutputDirectory={lib}"])
+        goal = (f"{PLUGIN}:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={lib}")
+        maven(*repository(Path(part)), "-f", str(POM), *goal)
         lib.chmod(0o755)
         if not there.exists():  # another start may have been quicker
             lib.rename(there)

@@ -107,8 +107,8 @@ def test_jars_are_got_once(bare: Path) -> None:
 
 def test_what_maven_could_not_get_is_said_and_leaves_nothing(bare: Path) -> None:
     """Maven's last words are the reason, and no half folder is taken for the jars later."""
-    maven(bare, "echo 'Could not resolve kafka'; exit 1")
-    with pytest.raises(Missing, match="mvn failed: Could not resolve kafka"):
+    maven(bare, "echo '[ERROR] Could not resolve kafka'; echo Picked up options >&2; exit 1")
+    with pytest.raises(Missing, match=r"mvn failed: \[ERROR\] Could not resolve kafka$"):
         server.get_jars()
     assert not server.jars().exists()
     assert list(server.jars().parent.iterdir()) == []
