@@ -189,6 +189,7 @@ class Consumer:
             for due, (event, delivery) in zip(dues, ready, strict=True):
                 await self._handle_one_of_many(session, due, event, delivery)
         self._learn(len(dues), time.monotonic() - began)
+        self._handling.counts.add("delivered", self.group, len(dues))
         return len(dues)
 
     def _ready(self, due: Due) -> tuple[Event, Delivery]:
@@ -251,6 +252,7 @@ class Consumer:
                 await self._handling.inside(session, event, delivery)
         except Retreat:
             return False
+        self._handling.counts.add("delivered", self.group)
         return True
 
     async def _put_off(self, due: Due, error: BaseException) -> None:
@@ -261,6 +263,7 @@ class Consumer:
         until = datetime.now(UTC) + timedelta(seconds=wait)
         await self._shelf.put_off(due, dead=dead, reason=reason, until=until, attempts=tries)
         self._look_again(wait)
+        self._handling.counts.failed(self.group, dead=dead)
         told = log.error if dead else log.warning
         told(
             "a message is dead" if dead else "a message failed, and will be tried again",

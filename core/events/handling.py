@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from core.events.catalog import EventCatalog, Undecodable
+from core.events.counts import Counts
 from core.events.subscription import Delivery
 from core.tracing import handling, sane
 
@@ -23,10 +24,17 @@ class Handling:
     """The subscriptions of one module, ready to be called."""
 
     def __init__(
-        self, plan: GroupPlan, *, catalog: EventCatalog, context: Context, handler_seconds: float
+        self,
+        plan: GroupPlan,
+        *,
+        catalog: EventCatalog,
+        context: Context,
+        handler_seconds: float,
+        counts: Counts,
     ) -> None:
         """A handler that has not returned after `handler_seconds` has failed."""
         self.group = plan.name
+        self.counts = counts
         self._plan = plan
         self._catalog = catalog
         self._context = context

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from core.db.engine import Database
     from core.events.bell import Bell
+    from core.events.counts import Counts
     from core.events.leases import Leases
 
 log = structlog.get_logger("tessera.events")
@@ -56,9 +57,16 @@ class Relay:
     """One a process."""
 
     def __init__(
-        self, database: Database, *, leases: Leases, bell: Bell, poll_seconds: float
+        self,
+        database: Database,
+        *,
+        leases: Leases,
+        bell: Bell,
+        counts: Counts,
+        poll_seconds: float,
     ) -> None:
         self._database = database
+        self._counts = counts
         self._leases = leases
         self._bell = bell
         self._poll_seconds = poll_seconds
@@ -111,6 +119,7 @@ class Relay:
         async with self._database.writer.begin() as connection:
             count = await self._publish(connection, await self._still_mine(connection))
         if count:
+            self._counts.add("published", KIND, count)
             self._bell.ring()
         return count
 

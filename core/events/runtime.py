@@ -12,6 +12,7 @@ import structlog
 from core.events.bell import Bell
 from core.events.broadcast import Broadcaster
 from core.events.consumer import Consumer
+from core.events.counts import Counts
 from core.events.groups import EventPlan, register
 from core.events.handling import Handling
 from core.events.leases import AllBuckets, BucketLeases, Leases
@@ -57,10 +58,11 @@ class EventRuntime:
         self._settings = settings
         self._bell = bell
         self.role: Role = "all"
+        self.counts = Counts()
         self._tasks: list[asyncio.Task[None]] = []
         self._relay: Work | None = None
         self._kafka = (
-            _kafka(database, settings=settings, kafka=kafka, bell=bell)
+            _kafka(database, settings=settings, kafka=kafka, bell=bell, counts=self.counts)
             if kafka.bootstrap_servers
             else None
         )
@@ -90,6 +92,7 @@ class EventRuntime:
             self._database,
             leases=self.leases,
             bell=self._bell,
+            counts=self.counts,
             poll_seconds=self._settings.poll_seconds,
         )
 
@@ -142,6 +145,7 @@ class EventRuntime:
                 catalog=plan.catalog,
                 context=contexts[group.name],
                 handler_seconds=self._settings.handler_seconds,
+                counts=self.counts,
             )
             for group in plan.groups
         }

@@ -134,7 +134,7 @@ class Handover:
 
     async def _in_one(self, messages: Sequence[Incoming]) -> None:
         """All in one transaction."""
-        left = 0
+        left = handled = 0
         async with self._database.write() as session:
             fresh = await self._inbox.receive(session, [it.event_id for it in messages])
             parked = await self._inbox.parked(session, [*{it.key for it in messages}])
@@ -147,7 +147,9 @@ class Handover:
                     left += 1
                     await self._inbox.park(session, message, message.error)
                 else:
+                    handled += 1
                     await self._handle(session, message)
+        self._handling.counts.add("delivered", self._handling.group, handled)
         if left:
             self._bell.ring()
 
@@ -178,6 +180,7 @@ class Handover:
             await self._inbox.park(session, message, None if message.key in parked else error)
         self._bell.ring()
         if error is not None:
+            self._handling.counts.failed(self._handling.group, dead=self._settings.tries <= 1)
             log.warning(
                 "a message failed, and will be tried again",
                 group=self._handling.group,

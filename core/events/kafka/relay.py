@@ -36,6 +36,7 @@ from core.events.tables import outbox
 if TYPE_CHECKING:
     from core.db.engine import Database
     from core.events.bell import Bell
+    from core.events.counts import Counts
     from core.events.kafka.topics import Topics
     from core.events.leases import Held, Leases
     from core.settings import EventsSettings, KafkaSettings
@@ -84,8 +85,10 @@ class KafkaRelay:
         topics: Topics,
         settings: EventsSettings,
         kafka: KafkaSettings,
+        counts: Counts,
     ) -> None:
         self._database = database
+        self._counts = counts
         self._leases = leases
         self._bell = bell
         self._topics = topics
@@ -159,6 +162,7 @@ class KafkaRelay:
         finally:
             if arrived:
                 await mark_published(self._database, arrived, held, owner=self._leases.owner)
+                self._counts.add("published", KIND, len(arrived))
         return len(arrived)
 
     async def _pending(self, buckets: Collection[int]) -> Sequence[Row]:
@@ -220,6 +224,7 @@ class KafkaRelay:
             )
         self._look_again(wait_after(row.attempts, self._settings))
         dead = changed["state"] == "dead"
+        self._counts.failed(KIND, dead=dead)
         (log.error if dead else log.warning)(
             "an event is dead: Kafka does not take it" if dead else "Kafka did not take an event",
             event=row.type,

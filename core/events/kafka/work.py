@@ -12,6 +12,7 @@ from core.events.kafka.topics import TopicMaker, Topics
 if TYPE_CHECKING:
     from core.db.engine import Database
     from core.events.bell import Bell
+    from core.events.counts import Counts
     from core.events.groups import EventPlan
     from core.events.handling import Handling
     from core.events.leases import Leases
@@ -22,9 +23,16 @@ class KafkaWork:
     """One a process; it connects to nothing before one of its parts runs."""
 
     def __init__(
-        self, database: Database, *, settings: EventsSettings, kafka: KafkaSettings, bell: Bell
+        self,
+        database: Database,
+        *,
+        settings: EventsSettings,
+        kafka: KafkaSettings,
+        bell: Bell,
+        counts: Counts,
     ) -> None:
         self._kafka = kafka
+        self._counts = counts
         self._common: dict[str, Any] = {
             "database": database,
             "settings": settings,
@@ -35,7 +43,7 @@ class KafkaWork:
 
     def relay(self, leases: Leases) -> KafkaRelay:
         """What sends."""
-        return KafkaRelay(leases=leases, **self._common)
+        return KafkaRelay(leases=leases, counts=self._counts, **self._common)
 
     def consumers(self, plan: EventPlan, handlings: Mapping[str, Handling]) -> list[KafkaConsumer]:
         """What takes, one a group of the plan."""
