@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 
 from core.checks.codes import CODES, Severity, Silence
@@ -51,3 +52,24 @@ def is_silenced(finding: Finding, silences: Iterable[Silence]) -> bool:
 def _is_at(place: str, pattern: str) -> bool:
     # A route's place ends with its file in brackets, which nobody wants to write out.
     return place == pattern or fnmatchcase(place, pattern) or place.startswith(f"{pattern} (")
+
+
+_IN_A_VERSION = re.compile(r"(?P<methods>[A-Z,]+) (?P<path>/v\d+/\S*)(?P<where> \(.+:\d+\))")
+_VERSION = re.compile(r"/v\d+/")
+
+
+def once(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, with one for a route that several versions offer from the same line."""
+    kept: dict[object, Finding] = {}
+    for finding in findings:
+        found = _IN_A_VERSION.fullmatch(finding.place)
+        alike = replace(
+            finding,
+            place=_VERSION.sub("/", finding.place),
+            reason=_VERSION.sub("/", finding.reason),
+        )
+        first = kept.setdefault(alike if found else finding, finding)
+        if found and first is not finding:
+            place = f"{first.place.removesuffix(found['where'])}, {found['path']}{found['where']}"
+            kept[alike] = replace(first, place=place)
+    return list(kept.values())

@@ -16,7 +16,7 @@ from core.checks.codes import module_of_code, parse_silence
 from core.checks.context import CheckContext, Route
 from core.checks.deploy import as_production, check_deployment
 from core.checks.events import check_events
-from core.checks.finding import CORE, Finding, found, is_silenced
+from core.checks.finding import CORE, Finding, found, is_silenced, once
 from core.checks.imports import check_imports
 from core.checks.installed import check_installed
 from core.checks.linters import check_with_ruff
@@ -61,7 +61,7 @@ def run(settings: Settings, *, deploy: bool = False) -> list[Finding]:
     contexts = contexts_of(registry, versions, judged, deploy=deploy)
     every = _unique(_all(registry, contexts, judged, deploy=deploy))
     kept = [finding for finding in every if not is_silenced(finding, silences)]
-    return sorted(kept, key=_order)
+    return sorted(once(kept), key=_order)
 
 
 def _refuse_unknown(settings: Settings, registry: Registry) -> None:

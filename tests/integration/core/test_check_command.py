@@ -158,6 +158,27 @@ def test_a_silence_for_no_module_is_refused(garden: Garden, entry: str) -> None:
         silenced(garden, entry)
 
 
+# ── several versions ─────────────────────────────────────────────────────────────────────────────
+
+IN_BOTH = routed(UNSAID).replace("if version == 'v1' else []", "")
+
+
+def test_a_route_of_two_versions_is_told_of_once(garden: Garden) -> None:
+    """One line of source, one finding, which names both paths."""
+    places = [finding.place for finding in Plot(IN_BOTH).findings(garden)]
+    assert [place.partition(" (")[0] for place in places] == [
+        "GET /v1/bad, /v2/bad",
+        "GET /v1/bad/{thing}, /v2/bad/{thing}",
+    ]
+
+
+def test_a_route_is_silenced_in_one_version(garden: Garden) -> None:
+    """What is not to be said of v1 is still said of v2."""
+    settings = {"check": {"silence": ["T203:bad:* /v1/*"]}}
+    places = [finding.place for finding in Plot(IN_BOTH, settings=settings).findings(garden)]
+    assert [place.partition(" (")[0] for place in places] == ["GET /v2/bad", "GET /v2/bad/{thing}"]
+
+
 # ── what modules bring along ─────────────────────────────────────────────────────────────────────
 
 
