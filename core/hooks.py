@@ -64,6 +64,11 @@ class Hooks:
         caller = getattr(self._manager.hook, name, None)
         return caller is not None and bool(caller.get_hookimpls())
 
+    def names(self) -> set[str]:
+        """The hooks and extension points that the module implements."""
+        callers = self._manager.get_hookcallers(self.implementation) or ()
+        return {caller.name for caller in callers}
+
     def forget(self) -> None:
         """Let go of the module's hooks: it has none from now on."""
         vars(self._manager.hook).clear()

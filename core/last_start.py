@@ -7,17 +7,13 @@ failed in the server would be unknown to it. The server notes such failures in
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
+from core import files
 from core.errors import ModuleFailure
 
-log = structlog.get_logger("tessera.generation")
 KEPT = Path("var/last-start.json")
 
 
@@ -28,26 +24,18 @@ def note(failures: Mapping[str, ModuleFailure], *, path: Path = KEPT) -> None:
         name: {"reason": failure.reason, "remedy": failure.remedy, "at": moment}
         for name, failure in failures.items()
     }
-    try:
-        if not document and not path.exists():
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        own = path.with_suffix(f".{os.getpid()}")
-        own.write_text(json.dumps(document, indent=1))
-        own.replace(path)
-    except OSError as error:
-        log.debug("the failures of this start are not kept", reason=str(error))
+    if document or path.exists():
+        files.write_json(path, document)
 
 
 def recall(*, path: Path = KEPT) -> dict[str, ModuleFailure]:
     """The failures of the last start in this folder, with its time in the reason."""
     try:
-        document = json.loads(path.read_text())
         return {
             name: ModuleFailure(
                 f"{entry['reason']} (at the start of {entry['at']})", remedy=entry["remedy"]
             )
-            for name, entry in document.items()
+            for name, entry in files.read_json(path).items()
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError):
         return {}

@@ -1,12 +1,13 @@
 """Find out in another process whether a module would end this one, or never return.
 
-An import or a hook may call ``os._exit``, crash in C, or loop for ever; no ``except`` of ours helps
-against that. So before modules are loaded for the first time a child process loads them and calls
-their declaring hooks, telling of each step. When it dies or falls silent, the step it was at is the
-module's reason, and the next child goes on with the others.
+An import, a hook, a factory, a migration or a lifespan may call ``os._exit``, crash in C, or block
+for ever; no ``except`` of ours helps against that. So modules that core does not bring are first
+tried in a child process (`core.trials`), which loads them, asks them and starts them with what they
+require. When it dies or falls silent, the step it was at is the module's reason.
 
-A module that passed is not asked again while its files are the same: the result is kept in
-``var/preflight.json``, so that only a first start pays for the child.
+A module that passed is not tried again while its files and settings are the same: the result is
+kept in ``var/preflight.json``, so that only a first start pays for the child. What hangs or ends
+the process all the same, because it does so only for real, is remembered by `core.marks`.
 """
 
 from __future__ import annotations
@@ -15,76 +16,87 @@ import hashlib
 import importlib.util
 import json
 import os
-import selectors
+import pickle
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core import DISTRIBUTION, discovery
+from core import DISTRIBUTION, __version__, discovery, files, marks
 from core.discovery import Found
 from core.errors import ModuleFailure
+from core.settings_errors import is_secret
 
 if TYPE_CHECKING:
     from core.settings import Settings
 
 log = structlog.get_logger("tessera.preflight")
 
-STEP_SECONDS = 5.0
-"""How long one step (an import, a hook) may work, or sleep."""
+STEP_SECONDS = 4.0
+"""How long one step (an import, a hook, a factory) may work, or sleep."""
+CHILD_SECONDS = 170.0
+"""How long the child may take in all; it ends by itself before."""
+BELIEVED_SECONDS = 60.0
+"""How long a module that failed is not tried again: several workers, or commands, ask at once."""
 KEPT = Path("var/preflight.json")
+
+
+def wanted(settings: Settings) -> bool:
+    """Whether modules are to be tried before they are loaded."""
+    chosen = settings.app.preflight
+    return settings.app.environment != "test" if chosen is None else chosen
 
 
 def failures_of(settings: Settings) -> dict[str, ModuleFailure]:
     """The enabled modules that must not be loaded; none where the settings want no preflight."""
-    wanted = settings.app.preflight
-    if wanted is None:
-        wanted = settings.app.environment != "test"
-    if not wanted:
+    if not wanted(settings):
         return {}
     found = discovery.find()
     enabled = [found[n] for n, s in settings.modules.items() if s.enabled and n in found]
+    fingerprints = {module.id: fingerprint(module, settings) for module in enabled}
+    failures = marks.recall(fingerprints)
     # What came in one piece with core is as much to be trusted as core, which runs already.
-    strangers = [module for module in enabled if module.distribution != DISTRIBUTION]
-    return inspect(strangers, versions=list(settings.api.versions))
+    strangers = [m for m in enabled if m.distribution != DISTRIBUTION and m.id not in failures]
+    return failures | inspect(strangers, settings)
 
 
 def inspect(
-    modules: Sequence[Found], *, versions: Sequence[str], kept: Path = KEPT
+    modules: Sequence[Found], settings: Settings, *, kept: Path = KEPT
 ) -> dict[str, ModuleFailure]:
     """The modules that must not be loaded into this process, each with its reason. Blocks."""
-    known = _read(kept)
-    marks = {module.id: fingerprint(module) for module in modules}
-    unknown = [m for m in modules if marks[m.id] is None or known.get(m.id) != marks[m.id]]
-    failures: dict[str, ModuleFailure] = {}
-    waiting = [module.id for module in unknown]
-    while waiting:
-        passed, failed = _watch(waiting, versions)
-        waiting = [name for name in waiting if name not in passed]
-        if failed is not None:
-            name, failure = failed
-            failures[name] = failure
-            waiting.remove(name)
-        elif not passed:
-            break  # the child could not begin at all: loading here will say why
-    good = {m.id: mark for m in modules if m.id not in failures and (mark := marks[m.id])}
-    if unknown:
-        _write(kept, {**known, **good})
-    return failures
+    prints = {module.id: fingerprint(module, settings) for module in modules}
+    known = _Known(kept)
+    failures = {i: f for i, mark in prints.items() if (f := known.failure(i, mark))}
+    unknown = [i for i, mark in prints.items() if i not in failures and not known.passed(i, mark)]
+    if not unknown:
+        return failures
+    passed, failed = _try(unknown, settings)
+    known.note(prints, passed=passed, failed=failed)
+    return failures | {name: _failure(name, reason) for name, reason in failed.items()}
 
 
-def fingerprint(module: Found) -> str | None:
-    """A mark that changes with the module's files; None when they cannot be found."""
+def _failure(name: str, reason: str) -> ModuleFailure:
+    return ModuleFailure(reason, remedy=f"mend {name}, or disable it")
+
+
+def fingerprint(module: Found, settings: Settings) -> str | None:
+    """A mark that changes with the module's files and settings; None when it has no files."""
     folder = _folder(module.entry_points[0].module)
     if folder is None:
         return None
-    digest = hashlib.sha256(f"{sys.version} {module.version}".encode())
+    digest = hashlib.sha256(f"{sys.version} {__version__} {module.version}".encode())
     for path in sorted(folder.rglob("*.py")):
         stat = path.stat()
         digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())
+    section = settings.modules.get(module.id)
+    options = dict(section.options) if section else {}
+    # Not the secrets: a short one could be guessed from its digest.
+    told = {name: value for name, value in options.items() if not is_secret(name)}
+    digest.update(repr(sorted(told.items())).encode())
     return digest.hexdigest()
 
 
@@ -102,138 +114,61 @@ def _folder(dotted: str) -> Path | None:
     return None
 
 
-def _watch(
-    names: Sequence[str], versions: Sequence[str]
-) -> tuple[set[str], tuple[str, ModuleFailure] | None]:
-    """Run one child: the modules that passed, and the one at which it died or fell silent."""
-    command = [sys.executable, "-m", "core.preflight", ",".join(versions), *names]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment
-    ) as child:
-        passed, module, step, silent = _follow(child)
-        if silent:
-            child.kill()
-        code = child.wait()
-    if not module:
-        return passed, None
-    if silent:
-        reason = f"{step} did not return within {STEP_SECONDS:.0f} s"
-    else:
-        reason = f"{step} ended the whole process ({_ending(code)})"
-    return passed, (module, ModuleFailure(reason, remedy=f"mend {module}, or disable it"))
+def _try(names: Sequence[str], settings: Settings) -> tuple[list[str], dict[str, str]]:
+    """Run the child: the modules that passed, and those at fault with the reason."""
+    from core.trials import Question
 
-
-def _follow(child: subprocess.Popen[bytes]) -> tuple[set[str], str, str, bool]:
-    """Read the child's steps: (passed, module under way, its step, whether it hangs)."""
-    assert child.stdout is not None
-    pipe = child.stdout.fileno()
-    passed: set[str] = set()
-    module = step = ""
-    rest = b""
-    patience = Patience(child.pid)
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while True:
-            if not selector.select(Patience.TICK):
-                if patience.ends(started=bool(module)):
-                    return passed, module, step, True
-                continue
-            # Read past Python's buffer: a line that lay in it would not wake the selector.
-            read = os.read(pipe, 65536)
-            if not read:
-                return passed, module, step, False
-            *lines, rest = (rest + read).split(b"\n")
-            for line in lines:
-                patience = Patience(child.pid)
-                name, _, what = line.decode().partition("\t")
-                if what == "passed":
-                    passed.add(name)
-                module, step = ("", "") if what == "passed" else (name, what)
-
-
-class Patience:
-    """Tells a step that hangs from one that is only starved on a busy machine.
-
-    A step hangs when it has used `STEP_SECONDS` of processor time, or slept as long, or after a
-    minute in any case. Where there is no ``/proc``, waiting counts as sleeping.
-    """
-
-    TICK = 0.25
-    LONGEST = 60.0
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._used_before = self._processor()[0]
-        self._last = self._used_before
-        self._slept = self._waited = 0.0
-
-    def ends(self, *, started: bool) -> bool:
-        """One more tick without a word. `started`: a module's step is under way, not core's."""
-        used, asleep = self._processor()
-        self._waited += self.TICK
-        self._slept += self.TICK if asleep and used == self._last else 0.0
-        self._last = used
-        if not started:
-            return self._waited >= self.LONGEST
-        used_up = used - self._used_before >= STEP_SECONDS
-        return used_up or self._slept >= STEP_SECONDS or self._waited >= self.LONGEST
-
-    def _processor(self) -> tuple[float, bool]:
-        """(seconds of processor time used so far, whether the process sleeps)."""
-        try:
-            fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0, True
-        ticks = int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK"), fields[0] != "R"
-
-
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _read(path: Path) -> dict[str, str]:
+    question = pickle.dumps(Question(settings, list(names), STEP_SECONDS))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        child = subprocess.run(
+            [sys.executable, "-m", "core.trials"],
+            input=question,
+            stdout=subprocess.PIPE,
+            env=environment,
+            timeout=CHILD_SECONDS,
+            check=True,
+        )
+        answer = json.loads(child.stdout)
+        return answer["passed"], answer["failed"]
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
+        log.warning("modules could not be tried in another process", reason=str(error))
+        return [], {}  # loading here will say why
 
 
-def _write(path: Path, marks: Mapping[str, str]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        own = path.with_suffix(f".{os.getpid()}")
-        own.write_text(json.dumps(marks, indent=1))
-        own.replace(path)
-    except OSError as error:
-        log.debug("the result of the preflight is not kept", reason=str(error))
+class _Known:
+    """What earlier children found, by module and fingerprint."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[str, dict[str, Any]] = files.read_json(path)
 
-def _load_all(versions: Iterable[str], names: Iterable[str], say: IO[str]) -> None:
-    """The child: load each module and call the hooks that only declare, telling of each step."""
-    import core.plugin  # noqa: F401 - its import is core's time, not the first module's
-    from core.hooks import Hooks
+    def _entry(self, name: str, mark: str | None) -> Mapping[str, Any]:
+        entry = self._found.get(name)
+        same = mark is not None and isinstance(entry, dict) and entry.get("mark") == mark
+        return entry if same and entry else {}
 
-    found = discovery.find()
-    for name in names:
-        print(f"{name}\tits import", file=say, flush=True)
-        try:
-            hooks = Hooks(name, discovery.load(found[name]))
-            for hook in ("manifest", "settings", "tables", "migrations", "permissions", "services"):
-                print(f"{name}\tits hook {hook}()", file=say, flush=True)
-                hooks.call(hook)
-            for version in versions:
-                print(f"{name}\tits hook routers()", file=say, flush=True)
-                hooks.call("routers", version=version)
-        except (ModuleFailure, KeyError):
-            pass  # an honest exception: the loading process meets it again and tells of it
-        print(f"{name}\tpassed", file=say, flush=True)
+    def passed(self, name: str, mark: str | None) -> bool:
+        """Whether the module passed, as it is now."""
+        return self._entry(name, mark).get("passed") is True
 
+    def failure(self, name: str, mark: str | None) -> ModuleFailure | None:
+        """Why the module failed a moment ago, as it is now."""
+        entry = self._entry(name, mark)
+        recent = 0 <= time.time() - float(entry.get("at", 0)) < BELIEVED_SECONDS
+        return _failure(name, str(entry["reason"])) if recent and "reason" in entry else None
 
-if __name__ == "__main__":
-    # What a module prints must not be taken for a step.
-    steps = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    _load_all(sys.argv[1].split(","), sys.argv[2:], steps)
+    def note(
+        self,
+        prints: Mapping[str, str | None],
+        *,
+        passed: Sequence[str],
+        failed: Mapping[str, str],
+    ) -> None:
+        """Keep what a child found, where there is a place for it."""
+        for name, mark in prints.items():
+            if name in passed:
+                self._found[name] = {"mark": mark, "passed": True}
+            elif name in failed:
+                self._found[name] = {"mark": mark, "reason": failed[name], "at": time.time()}
+        files.write_json(self._path, self._found)

@@ -21,6 +21,7 @@ from core.hooks import Hooks
 from core.identity import Permission
 from core.manifest import Manifest
 from core.ordering import order
+from core.steps import step
 
 if TYPE_CHECKING:
     from core.db.migrations import ModuleMigrations
@@ -120,7 +121,8 @@ class Registry:
     def guard(self, module: Module, action: Callable[[], None]) -> None:
         """Do something for a module; what it raises fails that module and what requires it."""
         try:
-            action()
+            with step(module.id, "what it declares"):
+                action()
         except ModuleFailure as failure:
             module.fail(failure)
         except KeyboardInterrupt:

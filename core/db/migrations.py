@@ -24,6 +24,7 @@ from core.db.differences import describe
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
 from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable
+from core.steps import MIGRATION, step
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -172,8 +173,9 @@ async def _move(
     try:
         async with engine.begin() as connection:
             before = after = await connection.run_sync(_current, module)
-            module.pending(before)  # says clearly what Alembic would not
-            await connection.run_sync(lambda sync: action(module.config(connection=sync)))
+            with step(module.module, MIGRATION):
+                module.pending(before)  # says clearly what Alembic would not
+                await connection.run_sync(lambda sync: action(module.config(connection=sync)))
             after = await connection.run_sync(_current, module)
             await connection.run_sync(_no_orphans)
     except (Unavailable, ConfigurationError):

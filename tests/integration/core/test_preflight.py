@@ -1,7 +1,8 @@
-"""Modules that no ``except`` can stop: they end the child, not the host."""
+"""Modules that no ``except`` can stop: they end or hang a child, not the host."""
 
 from __future__ import annotations
 
+import textwrap
 import time
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from core import preflight
 from core.discovery import find
-from tests.support.apps import serving
+from core.errors import ModuleFailure
+from core.settings import Settings
+from tests.support.apps import serving, settings_for
 from tests.support.plants import Garden, minimal, with_route
 
 
@@ -18,11 +21,47 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
 
 
+def inspect(settings: Settings, kept: Path) -> dict[str, ModuleFailure]:
+    """The preflight of every planted module that the settings enable."""
+    found = find()
+    modules = [found[name] for name in settings.modules if name in found]
+    return preflight.inspect(modules, settings, kept=kept)
+
+
+LIFE = """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def life():
+{begin}
+    yield
+{end}
+
+@hookimpl
+def lifespan(context): return life()
+"""
+
+
+def lives(begin: str = "    pass", end: str = "    pass") -> str:
+    """A module with a lifespan."""
+    return minimal("bad", LIFE.format(begin=begin, end=end))
+
+
+SERVICE = """
+class It: pass
+
+def factory(context): {work}
+
+@hookimpl
+def services(): return {{It: factory}}
+"""
+MIGRATES = minimal("bad", "@hookimpl\ndef migrations(): return 'planted_bad:migrations'")
+EXIT = "import os; os._exit(7)"
+FOREVER = "import time; time.sleep(1e9)"
+LOOP = "    while True: pass"
+
 DEADLY = {
-    "os._exit at import": (
-        "import os; os._exit(7)",
-        "its import ended the whole process (exit code 7)",
-    ),
+    "os._exit at import": (EXIT, "its import ended the whole process (exit code 7)"),
     "a crash in C": (
         "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
         "its import ended the whole process (signal 11)",
@@ -32,49 +71,175 @@ DEADLY = {
         "its hook routers() ended the whole process (exit code 0)",
     ),
     "a hook that never returns": (
-        minimal("bad", "@hookimpl\ndef tables():\n    while True: pass"),
-        "its hook tables() did not return within 3 s",
+        minimal("bad", f"@hookimpl\ndef tables():\n{LOOP}"),
+        "its hook tables() did not return within 2 s",
     ),
+    "extension points that never come": (
+        minimal("bad", f"@hookimpl\ndef hookspecs():\n    {FOREVER}"),
+        "its hook hookspecs() did not return within 2 s",
+    ),
+    "a settings class whose validator hangs": (
+        minimal(
+            "bad",
+            f"""
+            from pydantic import BaseModel, ConfigDict, model_validator
+
+            class S(BaseModel):
+                model_config = ConfigDict(extra="forbid")
+
+                @model_validator(mode="after")
+                def check(self):
+                    {FOREVER}
+
+            @hookimpl
+            def settings(): return S
+
+            @hookimpl
+            def services(): return {{}}
+            """,
+        ),
+        "what it declares did not return within 2 s",
+    ),
+    "a service that is never made": (
+        minimal("bad", SERVICE.format(work=FOREVER)),
+        "the factory of a service did not return within 2 s",
+    ),
+    "authenticators that exit": (
+        minimal("bad", f"@hookimpl\ndef authenticators(context):\n    {EXIT}"),
+        "its hook authenticators() ended the whole process (exit code 7)",
+    ),
+    "readiness that hangs": (
+        minimal("bad", f"@hookimpl\ndef readiness(context):\n    {FOREVER}"),
+        "its hook readiness() did not return within 2 s",
+    ),
+    "a lifespan that blocks the loop": (
+        lives(LOOP),
+        "its lifespan did not return within 2 s",
+    ),
+    "a lifespan that exits": (
+        lives(f"    {EXIT}"),
+        "its lifespan ended the whole process (exit code 7)",
+    ),
+    "a lifespan that hangs when it is left": (
+        lives(end=f"    {FOREVER}"),
+        "its lifespan did not return within 2 s",
+    ),
+    "a task that blocks the loop": (
+        lives(
+            "    import asyncio\n    async def work():\n        await asyncio.sleep(0.1)\n"
+            f"        {FOREVER}\n    task = asyncio.create_task(work())"
+        ),
+        "a task that it started did not return within 2 s",
+    ),
+    "a migration that hangs": (MIGRATES, "its migration did not return within 2 s"),
 }
 
 
-@pytest.mark.parametrize("fault", DEADLY)
-def test_the_host_outlives_a_deadly_module(
-    fault: str, garden: Garden, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A module that exits, crashes or hangs is out by name; the host serves the rest."""
-    monkeypatch.setattr(preflight, "STEP_SECONDS", 3.0)
-    source, reason = DEADLY[fault]
+def test_deadly_modules_are_found_out(garden: Garden, tmp_path: Path) -> None:
+    """A module that exits, crashes or hangs at any step of a start is named, with that step."""
+    names = {f"bad{number}": fault for number, fault in enumerate(DEADLY)}
+    for name, fault in names.items():
+        plant(garden, name, DEADLY[fault][0])
     garden.plant("good", with_route("good"))
-    garden.plant("bad", source)
-    garden.plant("late", with_route("late"))
-    with serving(sqlite_url, "good", "bad", "late", app={"preflight": True}) as client:
+    settings = settings_for("sqlite+aiosqlite:///unused.db", *names, "good")
+    failures = inspect(settings, tmp_path / "kept.json")
+    found = {fault: failures[name].reason for name, fault in names.items() if name in failures}
+    assert found == {fault: reason for fault, (_, reason) in DEADLY.items()}
+    assert "good" not in failures
+    assert failures["bad0"].remedy == "mend bad0, or disable it"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "STEP_SECONDS", 2.0)
+
+
+def plant(garden: Garden, name: str, source: str) -> None:
+    """A bad module of that name, with a migration that hangs for one that has migrations."""
+    source = source.replace('Manifest("bad"', f'Manifest("{name}"')
+    package = garden.plant(name, source.replace("planted_bad", f"planted_{name}"))
+    revision = """
+    import time
+    revision, down_revision = "0001", None
+    def upgrade(): time.sleep(1e9)
+    def downgrade(): pass
+    """
+    garden.file(package, "migrations/0001_first.py", textwrap.dedent(revision))
+
+
+def test_the_host_serves_without_those_that_were_found_out(garden: Garden, sqlite_url: str) -> None:
+    """Several deadly modules cost the time of one; each is out with its reason, the rest serve."""
+    faults = ("a hook that never returns", "a service that is never made", "a lifespan that exits")
+    names = [f"bad{number}" for number, _ in enumerate(faults)]
+    for name, fault in zip(names, faults, strict=True):
+        plant(garden, name, DEADLY[fault][0])
+    garden.plant("good", with_route("good"))
+    garden.plant("needy", minimal("needy", manifest="requires=('bad0',)"))
+    with serving(sqlite_url, *names, "needy", "good", app={"preflight": True}) as client:
         assert client.get("/v1/good").status_code == 200
-        assert client.get("/v1/late").status_code == 200
-        assert client.get("/readyz").json()["modules"]["bad"]["reason"] == reason
+        modules = client.get("/readyz").json()["modules"]
+        assert [modules[name]["reason"] for name in names] == [DEADLY[f][1] for f in faults]
+        assert "it requires 'bad0', which failed" in modules["needy"]["reason"]
 
 
-def test_a_module_that_passed_is_asked_again_only_when_it_changed(
+def test_an_honest_exception_is_left_to_the_real_start(garden: Garden, tmp_path: Path) -> None:
+    """What only raises, or waits without blocking, passes the rehearsal."""
+    garden.plant("bad", lives("    raise OSError('no bank')"))
+    garden.plant("wrong", "import no_such_package")
+    slow = "    import asyncio; await asyncio.sleep(60)"
+    garden.plant("slow", lives(slow).replace('Manifest("bad"', 'Manifest("slow"'))
+    settings = settings_for("sqlite+aiosqlite:///unused.db", "bad", "wrong", "slow")
+    assert inspect(settings, tmp_path / "kept.json") == {}
+
+
+def test_a_rehearsal_touches_nothing_of_the_deployment(garden: Garden, tmp_path: Path) -> None:
+    """Tables, files and servers of the deployment are not what a rehearsal works with."""
+    seen = tmp_path / "seen"
+    begin = f"""
+    import os
+    open("mine", "w").close()
+    with open({str(seen)!r}, "w") as out:
+        print(context.app.database.url, context.app.redis.url or "none", os.getcwd(), file=out)
+    """
+    source = lives(textwrap.indent(textwrap.dedent(begin), "    "))
+    garden.plant("bad", source.replace("life()", "life(context)"))
+    url = f"sqlite+aiosqlite:///{tmp_path / 'real.db'}"
+    settings = settings_for(url, "bad", redis={"url": "redis://127.0.0.1:1/0"})
+    assert inspect(settings, tmp_path / "kept.json") == {}
+    database, redis, folder = seen.read_text().split()
+    assert "tessera-rehearsal" in database
+    assert redis == "none"
+    assert not Path(folder).exists()
+    assert not (tmp_path / "real.db").exists()
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_module_that_passed_is_tried_again_only_when_it_changed(
     garden: Garden, tmp_path: Path
 ) -> None:
-    """The result is kept while the files are the same; a changed file brings the child back."""
+    """The result is kept while files and settings are the same; a change brings the child back."""
     package = garden.plant("good", with_route("good"))
     kept = tmp_path / "kept.json"
+    settings = settings_for("sqlite+aiosqlite:///unused.db", "good")
 
-    def seconds() -> float:
+    def seconds(settings: Settings) -> float:
         began = time.monotonic()
-        assert preflight.inspect([find()["good"]], versions=["v1"], kept=kept) == {}
+        assert inspect(settings, kept) == {}
         return time.monotonic() - began
 
-    seconds()
-    assert seconds() < 0.1
-    garden.file(package, "module.py", "import os; os._exit(9)")
-    failures = preflight.inspect([find()["good"]], versions=["v1"], kept=kept)
-    assert "exit code 9" in failures["good"].reason
+    seconds(settings)
+    assert seconds(settings) < 0.1
+    other = settings_for("sqlite+aiosqlite:///unused.db", modules={"good": {"points": 2}})
+    assert seconds(other) > 0.2
+    garden.file(package, "module.py", EXIT)
+    assert "exit code 7" in inspect(settings, kept)["good"].reason
+    began = time.monotonic()
+    assert "exit code 7" in inspect(settings, kept)["good"].reason
+    assert time.monotonic() - began < 0.1, "workers and commands that ask at once ask one child"
 
 
 def test_what_a_module_prints_is_no_step(garden: Garden, tmp_path: Path) -> None:
     """A module that writes to standard output cannot pass itself off as having passed."""
-    garden.plant("bad", "print('bad\\tpassed', flush=True)\nimport os; os._exit(3)")
-    failures = preflight.inspect([find()["bad"]], versions=["v1"], kept=tmp_path / "kept.json")
-    assert "exit code 3" in failures["bad"].reason
+    garden.plant("bad", "print('\\tdone', flush=True)\nimport os; os._exit(3)")
+    settings = settings_for("sqlite+aiosqlite:///unused.db", "bad")
+    assert "exit code 3" in inspect(settings, tmp_path / "kept.json")["bad"].reason

@@ -1,0 +1,141 @@
+"""What a module does at a start, done once in a process that may be lost.
+
+Modules are loaded, asked all that they declare, and then started with what they require: on a
+scratch SQLite file, in a scratch folder, without Redis, Kafka or HTTP. What they raise here is left
+to the real start, which tells of it; only hanging and dying counts, and whoever listens to
+`core.steps` knows where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core import DISTRIBUTION, discovery, lives, steps
+from core.db import migrations
+from core.discovery import Found
+from core.errors import ModuleFailure
+from core.generation import Generation, compose
+from core.hooks import Hooks
+from core.hookspecs import HOOKS
+from core.logs import configure_logging
+from core.process import Resources
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+DECLARING = (
+    *("manifest", "settings", "tables", "migrations", "services", "permissions", "events"),
+    *("subscriptions", "commands", "hookspecs", "checks"),
+)
+STARTING = frozenset({"migrations", "services", "lifespan", "authenticators", "readiness"})
+ENTER_SECONDS = 2.0
+"""One that takes longer to start, and lets others work meanwhile, is the real start's affair."""
+SETTLE_SECONDS = 0.3
+"""How long what they have started is watched before they are ended again."""
+
+
+def rehearse(settings: Settings, names: Sequence[str], *, folder: Path) -> None:
+    """Load and start these modules in this process, which must be good for nothing else.
+
+    Raises nothing that a module raises, however it does so.
+    """
+    configure_logging(settings, quiet=True)
+    logging.disable(logging.CRITICAL)  # the real start tells of everything
+    lives.ENTER_SECONDS = ENTER_SECONDS
+    found = discovery.find()
+    loaded = {name: hooks for name in names if (hooks := _loaded(found[name]))}
+    for hooks in loaded.values():
+        _ask(hooks, list(settings.api.versions))
+    if any(map(_starts, loaded.values())):
+        os.chdir(folder)
+        scratch = _scratch(settings, _with_required(loaded, found, settings), folder)
+        with contextlib.suppress(Exception):
+            asyncio.run(_start_and_end(scratch))
+
+
+def _loaded(found: Found) -> Hooks | None:
+    with contextlib.suppress(ModuleFailure):
+        return Hooks(found.id, discovery.load(found))
+    return None
+
+
+def _ask(hooks: Hooks, versions: Sequence[str]) -> None:
+    """Every hook that only declares."""
+    for name in DECLARING:
+        with contextlib.suppress(ModuleFailure):
+            hooks.call(name)
+    for version in versions:
+        with contextlib.suppress(ModuleFailure):
+            hooks.call("routers", version=version)
+
+
+def _starts(hooks: Hooks) -> bool:
+    """Whether the module does more at a start than to declare."""
+    return bool(hooks.names() & STARTING or hooks.names() - set(HOOKS))
+
+
+def _with_required(
+    loaded: Mapping[str, Hooks], found: Mapping[str, Found], settings: Settings
+) -> Iterator[str]:
+    """The modules, and all enabled ones that they require or are loaded after."""
+    waiting, seen = list(loaded), set(loaded)
+    while waiting:
+        name = waiting.pop()
+        yield name
+        hooks = loaded.get(name) or _loaded(found[name])
+        if hooks is None:
+            continue
+        with contextlib.suppress(ModuleFailure):
+            manifest = hooks.manifest()
+            for other in (*manifest.requires, *manifest.optional):
+                section = settings.modules.get(other)
+                if section and section.enabled and other in found and other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+
+
+def _scratch(settings: Settings, names: Iterator[str], folder: Path) -> Settings:
+    """The settings of the rehearsal: these modules, and no server that anybody else uses."""
+    wanted = set(names)
+    return settings.model_copy(
+        update={
+            "database": type(settings.database)(url=f"sqlite+aiosqlite:///{folder / 'scratch.db'}"),
+            "redis": type(settings.redis)(),
+            "kafka": type(settings.kafka)(),
+            "modules": {n: s for n, s in settings.modules.items() if n in wanted},
+        }
+    )
+
+
+async def _start_and_end(settings: Settings) -> None:
+    resources = Resources(settings)
+    steps.own_tasks(asyncio.get_running_loop())
+    resources.events.role = "none"
+    try:
+        generation = compose(settings, resources=resources)
+        await _make_tables(generation, resources)
+        await generation.start()
+        await asyncio.sleep(SETTLE_SECONDS)
+        await generation.stop()
+    finally:
+        await resources.close()
+
+
+async def _make_tables(generation: Generation, resources: Resources) -> None:
+    """Run the strangers' migrations; what came with core has its tables the short way."""
+    strangers = {m.id for m in generation.registry.enabled if m.distribution != DISTRIBUTION}
+    theirs = [m for m in generation.registry.migrations() if m.module in strangers]
+    engine = resources.database.maintenance_engine()
+    async with engine.begin() as connection:
+        for module in generation.registry.migrations():
+            if module.module not in strangers:
+                await connection.run_sync(module.metadata().create_all)
+    await engine.dispose()
+    if theirs:
+        await migrations.upgrade(resources.database, theirs)

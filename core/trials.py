@@ -1,0 +1,187 @@
+"""The process in which modules are tried: it imports core once, and forks for each trial.
+
+A trial is a rehearsal of some modules in a fork, which may die or fall silent; its last step names
+the module at fault. Modules are tried in a few batches side by side; when one fails, its modules
+are tried again one by one, so that however many hang, it takes the time of two.
+
+``python -m core.trials`` reads a pickled `Question` and writes its answer as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import selectors
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NoReturn
+
+from core import plugin, steps
+from core.patience import Patience
+from core.rehearsal import rehearse
+from core.steps import Step
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+FOR_MODULES = plugin
+"""What every module imports: imported here, it is core's time and not the first module's."""
+AT_ONCE = 8
+"""Trials side by side; one that hangs costs no processor time, or is soon ended."""
+Batch = Sequence[str]
+DONE = b"\tdone"
+ALARM_SECONDS = 150
+"""After so long the kernel ends a fork whose watcher is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which modules to try, under which settings, and how long a step may say nothing."""
+
+    settings: Settings
+    names: Sequence[str]
+    step_seconds: float
+
+
+@dataclass(slots=True)
+class Answer:
+    """The modules that passed, and those that did not with the reason."""
+
+    passed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Trial:
+    """One fork at work, seen from its parent."""
+
+    def __init__(self, question: Question, names: Batch) -> None:
+        self.names = names
+        self.passed = self.silent = False
+        self._module = self._doing = ""
+        self._rest = b""
+        self._seconds = question.step_seconds
+        self._scratch = tempfile.TemporaryDirectory(prefix="tessera-rehearsal-")
+        self.pipe, theirs = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(self.pipe)
+            _rehearse(question, names, Path(self._scratch.name), theirs)
+        os.close(theirs)
+        self._patience = self._patient()
+
+    def read(self) -> bool:
+        """Take what it says; False when it has ended."""
+        said = os.read(self.pipe, 65536)
+        *lines, self._rest = (self._rest + said).split(b"\n")
+        for line in lines:
+            self.passed = self.passed or line == DONE
+            self._module, _, self._doing = line.decode().partition("\t")
+        if lines:
+            self._patience = self._patient()
+        return bool(said)
+
+    def hangs(self) -> bool:
+        """Whether it has said nothing for too long."""
+        self.silent = self._patience.ends(started=bool(self._module))
+        return self.silent
+
+    def end(self) -> tuple[str, str] | None:
+        """Clear it away; (module, reason) when one is at fault."""
+        if self.silent:
+            os.kill(self.pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.pipe)
+        self._scratch.cleanup()
+        if self.passed or not self._module:
+            return None
+        if self.silent:
+            return self._module, f"{self._doing} did not return within {self._seconds:g} s"
+        ending = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return self._module, f"{self._doing} ended the whole process ({ending})"
+
+    def _patient(self) -> Patience:
+        return Patience(self.pid, seconds=self._seconds)
+
+
+def _rehearse(question: Question, names: Batch, folder: Path, pipe: int) -> NoReturn:
+    """The fork: never returns, and leaves without what modules have registered for the end."""
+
+    def tell(step: Step | None) -> None:
+        os.write(pipe, f"{step.module}\t{step.doing}\n".encode() if step else b"\t\n")
+
+    signal.alarm(ALARM_SECONDS)
+    with contextlib.suppress(BaseException), steps.listening(tell):
+        rehearse(question.settings, names, folder=folder)
+    os.write(pipe, DONE + b"\n")
+    os._exit(0)
+
+
+def answer(question: Question) -> Answer:
+    """Try every module: in batches, then those of batches that failed one by one. Blocks."""
+    found = Answer()
+    size = -(-len(question.names) // AT_ONCE)
+    batches = [question.names[i : i + size] for i in range(0, len(question.names), size or 1)]
+    unclear = _try(question, batches, found)
+    alone = [[name] for batch in unclear if len(batch) > 1 for name in batch]
+    _try(question, [names for names in alone if names[0] not in found.failed], found)
+    return found
+
+
+def _try(
+    question: Question, batches: Iterable[Sequence[str]], found: Answer
+) -> list[Sequence[str]]:
+    """Try batches side by side; gives those that did not pass."""
+    waiting, unclear = list(batches), []
+    running: dict[int, Trial] = {}
+    with selectors.DefaultSelector() as selector:
+        while waiting or running:
+            while waiting and len(running) < AT_ONCE:
+                trial = Trial(question, waiting.pop(0))
+                running[trial.pipe] = trial
+                selector.register(trial.pipe, selectors.EVENT_READ)
+            for trial in _ended(selector, running):
+                selector.unregister(trial.pipe)
+                del running[trial.pipe]
+                fault = trial.end()
+                if trial.passed:
+                    found.passed.extend(trial.names)
+                else:
+                    unclear.append(trial.names)
+                if fault is not None:
+                    found.failed.setdefault(*fault)
+    return unclear
+
+
+def _ended(selector: selectors.BaseSelector, running: dict[int, Trial]) -> list[Trial]:
+    """Listen for a moment: the trials that have ended in it, or hang."""
+    until = time.monotonic() + Patience.TICK
+    while (left := until - time.monotonic()) > 0:
+        heard = [running[int(key.fd)] for key, _ in selector.select(left)]
+        if ended := [trial for trial in heard if not trial.read()]:
+            return ended
+    return [trial for trial in running.values() if trial.hangs()]
+
+
+def main() -> None:
+    """Answer the question on standard input."""
+    told: IO[str] = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a module prints is not the answer
+    question: Question = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    found = answer(question)
+    json.dump({"passed": found.passed, "failed": found.failed}, told)
+    told.close()
+
+
+if __name__ == "__main__":
+    from core.trials import main as run  # the pickled Question is this module's by its real name
+
+    run()
