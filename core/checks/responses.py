@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from starlette.responses import Response
+from pydantic import SecretBytes, SecretStr
 
 from core.checks.context import CheckContext, Route
 from core.checks.finding import Finding
@@ -19,11 +19,13 @@ MARK = "x-secret"
 """``Field(json_schema_extra={"x-secret": "meant"})`` says that a secret is what is asked for."""
 
 _SECRET = re.compile(
-    r"(.*_)?(password|passwd|passphrase|passcode|secret|(secret|private|api|access|signing"
-    r"|encryption)_key|apikey|token|credentials?|otp|totp|salt|cvv|pin_code|recovery_codes?)"
-    r"(_(hash|hashed|digest|salt|encrypted|plain|ciphertext))?"
+    r"(.*_)?(passwords?|passwd|pwd|passphrase|secrets?|(secret|private|api|access|signing"
+    r"|encryption)_key|apikey|token|jwt|credentials?|salt|recovery_codes?)"
+    r"(_?\d+|_(hash|hashed|digest|salt|encrypted|plain|ciphertext|value|text|pem|raw|base64))?"
 )
 _NO_SECRET = re.compile(r".*(page|next|prev|previous|cursor|continuation|sync|csrf)_token")
+_DIGITS = re.compile(r"(.*_)?(otp|totp|passcode|pin|cvv|cvc)(_code|_hash)?")
+"""These are secrets as numbers too."""
 _UNSAID = inspect.Signature.empty
 
 
@@ -37,7 +39,7 @@ def check_responses(context: CheckContext) -> Iterator[Finding]:
         if answer is _UNSAID:
             yield from _unsaid(context, route)
             continue
-        for item in reachable(answer, without=_left_out(route, answer)):
+        for item in _shown(route, answer):
             if is_table(item):
                 yield _table(context, route, item)
             elif isinstance(item, Field) and is_secret(item) and item not in told:
@@ -60,6 +62,14 @@ def answer_of(route: Route) -> Any:
         return typing.get_type_hints(endpoint, include_extras=True).get("return", _UNSAID)
     except (NameError, TypeError, AttributeError):
         return None
+
+
+def _shown(route: Route, answer: Any) -> Iterator[type | Field]:
+    """All that it answers with, and what it says that it answers with under other statuses."""
+    yield from reachable(answer, without=_left_out(route, answer))
+    for said in (getattr(route.entry.context, "responses", None) or {}).values():
+        if isinstance(said, dict) and said.get("model") is not None:
+            yield from reachable(said["model"])
 
 
 def _unsaid(context: CheckContext, route: Route) -> Iterator[Finding]:
@@ -102,23 +112,33 @@ def _secret(context: CheckContext, route: Route, field: Field) -> Finding:
 
 
 def is_secret(field: Field) -> bool:
-    """Whether a field is text, is named like a secret, and does not say that it is meant."""
+    """Whether a field holds text, is named like a secret, and does not say that it is meant."""
     names = {_snake(field.name), _snake(field.shown)}
-    sounds = any(_SECRET.fullmatch(name) and not _NO_SECRET.fullmatch(name) for name in names)
-    return sounds and _is_text(field.annotation) and not field.marked(MARK)
+    as_digits = any(map(_DIGITS.fullmatch, names))
+    as_text = any(_SECRET.fullmatch(name) and not _NO_SECRET.fullmatch(name) for name in names)
+    return (as_text or as_digits) and _is_shown(field, as_digits) and not field.marked(MARK)
 
 
-def _is_text(annotation: Any) -> bool:
-    """``has_password: bool`` and ``token: Literal["x"]`` hold no secret; SecretStr shows none."""
+def _is_shown(field: Field, as_digits: bool) -> bool:
+    """``has_password: bool`` and ``token: Literal["x"]`` hold no secret; SecretStr shows none.
+
+    Unless a serializer of its own lets it out.
+    """
+    annotation = field.annotation
     if annotation is Any or any(it is Any for it in typing.get_args(annotation)):
         return True
-    return any(issubclass(kind, str | bytes | UUID) for kind in classes_in(annotation))
+    kinds = set(classes_in(annotation))
+    if as_digits and int in kinds:
+        return True
+    text = (str, bytes, UUID, *((SecretStr, SecretBytes) if _has_serializer(field) else ()))
+    return any(issubclass(kind, text) for kind in kinds)
+
+
+def _has_serializer(field: Field) -> bool:
+    decorators = getattr(field.owner, "__pydantic_decorators__", None)
+    serializers = decorators.field_serializers.values() if decorators else ()
+    return any(field.name in it.info.fields for it in serializers)
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
-
-
-def is_response(annotation: Any) -> bool:
-    """Whether a route answers with a response that it makes itself."""
-    return any(issubclass(kind, Response) for kind in classes_in(annotation))

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import ComputedFieldInfo, FieldInfo
+from typing_extensions import TypeAliasType, is_typeddict  # pydantic needs it too
 
 MEANT = "meant"
 
@@ -40,10 +41,11 @@ def is_table(kind: Any) -> bool:
 
 def classes_in(annotation: Any) -> Iterator[type]:
     """Every class that an annotation is made of: ``list[A | None]`` has list, A and NoneType."""
-    if isinstance(annotation, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
-        annotation = annotation.__value__
-    annotation = getattr(annotation, "__supertype__", annotation)
+    annotation = getattr(annotation, "__supertype__", annotation)  # of a NewType
     origin = get_origin(annotation)
+    for alias in (annotation, origin):  # ``type Rows = list[Row]``, and ``Rows[int]``
+        if isinstance(alias, TypeAliasType):
+            yield from classes_in(alias.__value__)
     if origin is typing.Literal:
         return
     if isinstance(origin, type):
@@ -56,7 +58,7 @@ def classes_in(annotation: Any) -> Iterator[type]:
 
 
 def fields_of(kind: type) -> list[Field]:
-    """The fields of a model, dataclass or typed dictionary; none for anything else."""
+    """The fields of a model, dataclass, typed dictionary or named tuple; none for anything else."""
     if issubclass(kind, BaseModel):
         own = [
             Field(kind, n, i.serialization_alias or n, i.annotation, i)
@@ -65,7 +67,7 @@ def fields_of(kind: type) -> list[Field]:
         ]
         made = kind.model_computed_fields.items()
         return own + [Field(kind, n, i.alias or n, i.return_type, i) for n, i in made]
-    if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind):
+    if dataclasses.is_dataclass(kind) or is_typeddict(kind) or hasattr(kind, "_fields"):
         try:
             hints = typing.get_type_hints(kind, include_extras=True)
         except (NameError, TypeError, AttributeError):

@@ -8,6 +8,8 @@ from tests.support.checks.plots import routes
 
 PEOPLE = dedent(
     """
+    from typing import Generic, TypeVar
+    from typing_extensions import TypeAliasType, TypedDict
     from pydantic import Field as Described
     from sqlmodel import Field, SQLModel
 
@@ -23,6 +25,14 @@ PEOPLE = dedent(
 
     class Wrapped(Schema):
         people: list[Person]
+
+    T = TypeVar("T")
+
+    class Bag(TypedDict, Generic[T]):
+        of: T
+        person: Person
+
+    Rows = TypeAliasType("Rows", list[Person])
     """
 )
 
@@ -48,6 +58,18 @@ RESPONSES = [
             "a response model",
             answers("Any", "response_model=dict[str, Person]").replace("Any", "object"),
             answers("Person", "response_model=Shown"),
+        ),
+        (
+            "one of several",
+            answers("dict[str, Shown | Person]"),
+            answers("dict[str, Shown | None]"),
+        ),
+        ("a row in a typed dictionary", answers("Bag[int]"), answers("Shown")),
+        ("under an alias", answers("Rows"), answers("list[Shown]")),
+        (
+            "under another status",
+            answers("Shown", "responses={202: {'model': Person}}"),
+            answers("Shown", "responses={202: {'model': Shown}, 404: {'description': 'none'}}"),
         ),
         (
             "a row that no response model filters",
@@ -98,6 +120,49 @@ RESPONSES = [
         """,
         bad=answers("Named"),
         good=answers("Named", "response_model_exclude={'value'}"),
+    ),
+    routes(
+        "T202",
+        "hidden, but for a serializer",
+        head="""
+        from pydantic import SecretStr, field_serializer
+
+        class Hidden(Schema):
+            password: SecretStr
+
+        class Shown(Hidden):
+            @field_serializer("password")
+            def in_the_clear(self, value: SecretStr) -> str:
+                return value.get_secret_value()
+        """,
+        bad=answers("Shown"),
+        good=answers("Hidden"),
+    ),
+    routes(
+        "T202",
+        "a number, a computed field",
+        head="""
+        from pydantic import computed_field
+
+        class Coded(Schema):
+            @computed_field
+            @property
+            def pin_code(self) -> int:
+                return 1
+
+        class Counted(Schema):
+            otp_sent: bool
+            password_count: int
+            pinned: int
+            tokens_used: int
+
+            @computed_field
+            @property
+            def key(self) -> str:
+                return ""
+        """,
+        bad=answers("Page[Coded] | None"),
+        good=answers("Page[Counted]"),
     ),
     routes(
         "T203",
