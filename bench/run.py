@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "RESULTS.md"
 sys.path.insert(0, str(ROOT))
 
-from bench import rates, report, starts, swap  # noqa: E402
+from bench import events, rates, report, starts, swap  # noqa: E402
 from bench.figure import Figure, Options  # noqa: E402
 from bench.machine import CORES, LOAD_CORE, RigError, needed  # noqa: E402
 
@@ -30,6 +30,8 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "modules": rates.hundred_modules,
     "product": rates.product_by_id,
     "order": rates.order_of_one_line,
+    "event": events.order_with_its_event,
+    "reach": events.reach,
     "start": starts.start_up,
     "plugins": starts.fifty_plugins,
     "memory": starts.memory,

@@ -56,8 +56,9 @@ class Start:
 class Server:
     """A running contender."""
 
-    def __init__(self, contender: Contender) -> None:
+    def __init__(self, contender: Contender, *, core: int = SERVER_CORE) -> None:
         self.contender = contender
+        self._core = core
         self.port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,7 +75,7 @@ class Server:
         command = [sys.executable, "-m", "uvicorn", self.contender.app, f"--port={self.port}"]
         began = time.perf_counter()
         self._process = subprocess.Popen(
-            on_core(SERVER_CORE, *command, *UVICORN),
+            on_core(self._core, *command, *UVICORN),
             cwd=self.contender.folder,
             env={**environ, "PYTHONPATH": search, **self.contender.environ},
             stdout=self._log,
