@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("tessera.events")
 
+GATHER_SECONDS = 0.01
+"""After a round, so that what comes meanwhile goes together."""
 TOGETHER_SECONDS = 0.1
 """How long a transaction of several messages is meant to take."""
 MOST_TOGETHER = 50
@@ -91,7 +93,9 @@ class Consumer:
         """Work until `leave` or a cancellation, which rolls back what is under way."""
         with self._leases.wanting(self.group), self._bell.listening() as ear:
             while not self._leaving:
-                if not await self._try_a_round():
+                if await self._try_a_round():
+                    await asyncio.sleep(GATHER_SECONDS)
+                else:
                     await ear.wait(seconds=self._rest())
 
     def _rest(self) -> float:
