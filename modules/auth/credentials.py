@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.plugin import WritableSession
+from core.plugin import Session, WritableSession
 from modules.auth import repository
 from modules.auth.passwords import Passwords
 
@@ -20,6 +20,9 @@ class Credentials:
         self, session: WritableSession, user_id: int, password_hash: str
     ) -> None:
         await repository.set_password_hash(session, user_id, password_hash)
+
+    async def has_password(self, session: Session, user_id: int) -> bool:
+        return await repository.password_hash(session, user_id) is not None
 
     async def revoke(self, session: WritableSession, user_id: int) -> None:
         await repository.revoke_user(session, user_id)

@@ -136,6 +136,10 @@ class CredentialStore(Protocol):
         """Let the user sign in with the password of that hash, and with no other."""
         ...
 
+    async def has_password(self, session: Session, user_id: int) -> bool:
+        """Whether the user can sign in with one; False for an account that got none."""
+        ...
+
     async def revoke(self, session: WritableSession, user_id: int) -> None:
         """End all that the user has signed in; nothing of it can be refreshed."""
         ...

@@ -1,0 +1,1 @@
+"""Notifications: mail about what happened, written from the events of other modules."""

@@ -1,0 +1,43 @@
+"""Not trying again too soon: what failed is left alone for a while, each time for twice as long."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from core.plugin import Unavailable
+
+MOST = 10_000
+"""Names that are remembered; the oldest goes, and may be tried sooner than it should."""
+
+
+class Patience:
+    """Times before which something is not to be tried, by name; in this process."""
+
+    def __init__(
+        self, *, first: float, longest: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Waits grow from `first` to `longest`, in seconds."""
+        self._first = first
+        self._longest = longest
+        self._clock = clock
+        self._waiting: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def check(self, name: str, why: str) -> None:
+        """Raises Unavailable while it is too soon."""
+        until, _ = self._waiting.get(name, (0.0, 0.0))
+        if self._clock() < until:
+            raise Unavailable("Too soon to try again.", for_operators=why)
+
+    def put_off(self, name: str) -> None:
+        """It failed: leave it alone, for longer than the last time."""
+        _, last = self._waiting.pop(name, (0.0, 0.0))
+        wait = min(max(last * 2, self._first), self._longest)
+        self._waiting[name] = (self._clock() + wait, wait)
+        while len(self._waiting) > MOST:
+            self._waiting.popitem(last=False)
+
+    def forget(self, name: str) -> None:
+        """It worked."""
+        self._waiting.pop(name, None)
