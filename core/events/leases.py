@@ -141,7 +141,7 @@ class BucketLeases:
                 await self._try_to_keep()
                 await self._rest()
         finally:
-            await self._give_back()
+            await self.give_back()
 
     async def _rest(self) -> None:
         with suppress(TimeoutError):
@@ -194,7 +194,7 @@ class BucketLeases:
             claimed = await connection.execute(_CLAIM, {**wish, "many": share - len(buckets)})
             buckets.update((bucket, epoch) for bucket, epoch in claimed)
 
-    async def _give_back(self) -> None:
+    async def give_back(self) -> None:
         self._held, self._good_until = {}, 0.0
         try:
             async with asyncio.timeout(2), self._database.writer.begin() as connection:

@@ -2,8 +2,9 @@
 
 ``app_factory`` starts an application of the modules under test and what they require, ``client``
 talks to one version of it, ``as_user`` signs somebody in, ``session`` and ``sync_session`` reach
-its database, ``frozen_time`` stops the clock. `start_app` is the same without pytest's fixtures,
-for applications that several tests share. docs/testing.md shows each at work.
+its database, ``frozen_time`` stops the clock, ``published`` lists its events and ``scenario`` says
+what is to follow from a request. `start_app` is the same without pytest's fixtures, for
+applications that several tests share. docs/testing.md shows each at work.
 
 pytest imports this package whenever Tessera is installed beside it, so everything heavy (the
 application, the database) is imported by the first test that asks for it.
@@ -21,6 +22,8 @@ from core.testing.fixtures import (
     as_user,
     client,
     frozen_time,
+    published,
+    scenario,
     session,
     sync_session,
 )
@@ -28,20 +31,27 @@ from core.testing.fixtures import (
 if TYPE_CHECKING:
     from core.testing.app import RunningApp, start_app
     from core.testing.client import Client
+    from core.testing.events import DeliveryFailed, Events, FailedDelivery, Scenario
     from core.testing.sessions import KitSession, SyncKitSession
 
 __all__ = [
     "AppFactory",
     "Client",
+    "DeliveryFailed",
+    "Events",
+    "FailedDelivery",
     "FrozenTime",
     "KitSession",
     "RunningApp",
+    "Scenario",
     "SignIn",
     "SyncKitSession",
     "app_factory",
     "as_user",
     "client",
     "frozen_time",
+    "published",
+    "scenario",
     "session",
     "start_app",
     "sync_session",
@@ -49,8 +59,12 @@ __all__ = [
 
 _HEAVY = {
     "Client": "core.testing.client",
+    "DeliveryFailed": "core.testing.events",
+    "Events": "core.testing.events",
+    "FailedDelivery": "core.testing.events",
     "KitSession": "core.testing.sessions",
     "RunningApp": "core.testing.app",
+    "Scenario": "core.testing.events",
     "SyncKitSession": "core.testing.sessions",
     "start_app": "core.testing.app",
 }

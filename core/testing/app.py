@@ -28,6 +28,7 @@ from core.hooks import Hooks
 from core.identity import Principal
 from core.settings import Settings
 from core.testing.client import Client, kit_authenticator
+from core.testing.events import Events
 
 T = TypeVar("T")
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in memory: a new database takes half the time
@@ -42,6 +43,8 @@ class RunningApp:
         self.settings = settings
         self.signed_in: Principal | None = None
         """Who sends the requests of clients that have nobody of their own."""
+        self.events = Events(lambda: self)
+        """What was published so far."""
 
     @property
     def generation(self) -> Generation:
@@ -116,15 +119,19 @@ def start_app(
     *,
     settings: Mapping[str, Any] | None = None,
     database_url: str | None = None,
+    by_hand: bool = False,
 ) -> Iterator[RunningApp]:
     """An application of `modules` and all that they require, until the end of the block.
 
     As `AppFactory` gives it to a test; for a fixture of one's own scope, when several tests share
     an application. Raises Refused, and ConfigurationError for wrong settings.
     """
+    sections = dict(settings or {})
+    if by_hand:
+        sections["server"] = {**sections.get("server", {}), "role": "api"}
     with ExitStack() as stack:
         url = database_url or stack.enter_context(_empty_sqlite())
-        chosen = settings_for(modules, settings or {}, url)
+        chosen = settings_for(modules, sections, url)
         asgi = Tessera(chosen, migrate=True, authenticators=[kit_authenticator])
         portal = stack.enter_context(start_blocking_portal("asyncio"))
         stack.enter_context(portal.wrap_async_context_manager(_running(asgi)))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from core.identity import Principal
     from core.testing.app import RunningApp
     from core.testing.client import Client
+    from core.testing.events import Events, Scenario
     from core.testing.sessions import KitSession, SyncKitSession
 
 try:
@@ -36,17 +37,19 @@ class AppFactory:
         modules: Iterable[str] = (),
         settings: Mapping[str, Any] | None = None,
         database_url: str | None = None,
+        by_hand: bool = False,
     ) -> RunningApp:
         """A started and migrated application of `modules` and all that they require.
 
         `settings` has the tables of settings.toml: ``{"modules": {"loyalty": {"rate": 2}}}``.
-        Without `database_url` it has an empty SQLite file of its own. Raises Refused with the
-        reason when one of the modules cannot start, ConfigurationError for wrong settings.
+        Without `database_url` it has an empty SQLite file of its own. With `by_hand`, subscribers
+        are given events when ``app.events.deliver()`` says so, and never else. Raises Refused with
+        the reason when one of the modules cannot start, ConfigurationError for wrong settings.
         """
         from core.testing.app import start_app
 
         app = self._stack.enter_context(
-            start_app(modules, settings=settings, database_url=database_url)
+            start_app(modules, settings=settings, database_url=database_url, by_hand=by_hand)
         )
         self._apps.append(app)
         return app
@@ -145,6 +148,22 @@ def sync_session(app_factory: AppFactory) -> Iterator[SyncKitSession]:
     finally:
         if made.is_used:
             run(made.finish)
+
+
+@pytest.fixture
+def published(app_factory: AppFactory) -> Events:
+    """The events that the newest application has published, as a list that grows; see `Events`."""
+    from core.testing.events import Events
+
+    return Events(lambda: app_factory.newest)
+
+
+@pytest.fixture
+def scenario(app_factory: AppFactory) -> Callable[[], Scenario]:
+    """``with scenario() as then:`` a request; ``then.event(PointsGiven)``; see `Scenario`."""
+    from core.testing.events import Scenario
+
+    return lambda: Scenario(lambda: app_factory.newest)
 
 
 @pytest.fixture

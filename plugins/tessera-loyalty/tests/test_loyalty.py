@@ -10,6 +10,7 @@ from sqlmodel import select
 
 from core.plugin import CheckContext, Refused
 from core.testing import AppFactory, SyncKitSession
+from modules.orders.events import OrderCreated
 from tessera_loyalty.models import Movement
 from tessera_loyalty.module import gives_money_away, manifest
 from tessera_loyalty.settings import LoyaltySettings
@@ -45,6 +46,16 @@ def test_points_pay_a_part(shop: Any) -> None:
     assert [line["total"]["amount"] for line in answer["lines"]] == ["12.00", "10.00"]
     assert [line["unit_price"]["amount"] for line in answer["lines"]] == ["18.00", "5.00"]
     assert shop.points() == 22
+
+
+def test_what_points_paid_is_not_told_as_sold(shop: Any) -> None:
+    """Whoever hears of an order is told what remained to be paid, line by line."""
+    tea = shop.product("18.00")
+    shop.grant(600)
+    shop.redeem()
+    assert shop.total((tea, 1)) == "12.00"
+    [told] = shop.app.events.of(OrderCreated)
+    assert (told.total_minor, [it.total_minor for it in told.lines]) == (1200, [1200])
 
 
 def test_points_do_not_pay_unasked(shop: Any) -> None:

@@ -380,7 +380,7 @@ def test_the_documentation_runs(tmp_path: Path) -> None:
     tree = AuthorsTree(tmp_path, shown_files(ROOT / "docs" / "testing.md"))
     done = tree.pytest("-q", "-W", "error")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "11 passed" in done.stdout
+    assert "15 passed" in done.stdout
 
 
 def test_pytest_pays_nothing_for_a_kit_that_nobody_uses(tmp_path: Path) -> None:
