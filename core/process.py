@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from core.db.engine import Database
 from core.events.bell import Bell
+from core.events.lookout import Lookout
 from core.events.recording import Recorder
 from core.events.runtime import EventRuntime
 from core.redis import RedisPort
@@ -23,11 +24,13 @@ class Resources:
         self.events = EventRuntime(
             self.database, settings=settings.events, kafka=settings.kafka, bell=bell
         )
+        self.lookout = Lookout(self.database, kafka=settings.kafka)
         self.redis = RedisPort(settings.redis)
 
     async def close(self) -> None:
         """Give every connection back."""
         try:
+            await self.lookout.close()
             await self.events.stop()
             await self.redis.close()
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -14,8 +14,9 @@ import typer
 from core.cli.golden import golden
 from core.db.engine import Database
 from core.errors import Refused, Unavailable
-from core.events import operations
-from core.events.operations import Backlog
+from core.events import backlog, operations, pruning
+from core.events.backlog import Backlog, stalls
+from core.events.lookout import lag_of
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
 
@@ -35,15 +36,38 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
 @app.command("status")
 def status(as_json: Json = False) -> None:
-    """What the relay has yet to publish and what each group waits for; exits with 0 either way."""
-    relay, groups = _run(operations.status)
+    """What waits for the relay and for each group, since when, and what stalls; exits with 0."""
+    settings = load_settings()
+    backlogs = _run(lambda database: _looked(database, settings))
+    stalled = stalls(
+        backlogs,
+        states={name: "enabled" for name, it in settings.modules.items() if it.enabled},
+        after=settings.events.stall_seconds,
+        broker=bool(settings.kafka.bootstrap_servers),
+    )
     if as_json:
-        document = {"relay": _document(relay), "groups": [_document(it) for it in groups]}
-        typer.echo(json.dumps(document, indent=2))
+        relay, *groups = [_document(it) for it in backlogs]
+        told = [{**asdict(it), "seconds": round(it.seconds, 3)} for it in stalled]
+        typer.echo(json.dumps({"relay": relay, "groups": groups, "stalled": told}, indent=2))
         return
-    for it in (relay, *groups):
-        dead = f", {it.dead} dead" if it.dead else ""
-        typer.echo(f"{it.name:<20} {it.waiting:>8} waiting{_since(it.oldest)}{dead}")
+    for it in backlogs:
+        typer.echo(_line(it))
+    for stall in stalled:
+        age = timedelta(seconds=round(stall.seconds))
+        typer.echo(f"{stall.name} stalls, work has been due for {age}: {stall.remedy}")
+
+
+async def _looked(database: Database, settings: Settings) -> tuple[Backlog, ...]:
+    """The relay's backlog and each group's, with the lag where there is a broker that answers."""
+    relay, groups = await backlog.status(database)
+    if not settings.kafka.bootstrap_servers:
+        return relay, *groups
+    try:
+        lag = await lag_of(database, settings.kafka)
+    except Unavailable as error:
+        typer.echo(f"tessera: the lag is not known: {error.detail}", err=True)
+        lag = {}
+    return relay, *(replace(it, lag=lag.get(it.name)) for it in groups)
 
 
 @app.command("failed")
@@ -113,10 +137,13 @@ def prune(
     ] = None,
 ) -> None:
     """Delete old events that every group has had; what is deleted cannot be replayed."""
-    kept = load_settings().events.keep_days if days is None else days
+    settings = load_settings()
+    kept = settings.events.keep_days if days is None else days
     before = datetime.now(UTC) - timedelta(days=kept)
     count = _run(lambda database: operations.prune(database, before=before))
     typer.echo(f"{count} events from before {before:%Y-%m-%d %H:%M} UTC are gone")
+    received = _run(lambda database: pruning.prune_inbox(database, settings.kafka))
+    typer.echo(f"{received} notes of what groups have received are gone")
 
 
 def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
@@ -133,20 +160,25 @@ def _tell(group: str, count: int, chosen: list[int] | None, done: str) -> None:
 
 
 def _document(backlog: Backlog) -> dict[str, Any]:
-    age = (datetime.now(UTC) - backlog.oldest).total_seconds() if backlog.oldest else 0.0
     return {
         "name": backlog.name,
         "waiting": backlog.waiting,
-        "oldest_seconds": round(max(age, 0.0), 3),
+        "oldest_seconds": round(backlog.age(), 3),
+        "overdue_seconds": round(backlog.overdue(), 3),
         "dead": backlog.dead,
+        "lag": backlog.lag,
+        "workers": backlog.workers,
     }
 
 
-def _since(oldest: datetime | None) -> str:
-    if oldest is None:
-        return ""
-    seconds = max((datetime.now(UTC) - oldest).total_seconds(), 0)
-    return f", the oldest for {timedelta(seconds=round(seconds))}"
+def _line(backlog: Backlog) -> str:
+    """One line of the table, without what there is nothing to say of."""
+    age = timedelta(seconds=round(backlog.age()))
+    told = [f"{backlog.name:<20} {backlog.waiting:>8} waiting"]
+    told += [f"the oldest for {age}"] if backlog.oldest else []
+    told += [f"{backlog.lag} behind on Kafka"] if backlog.lag is not None else []
+    told += [f"{backlog.dead} dead"] if backlog.dead else []
+    return ", ".join(told)
 
 
 def _text(value: object) -> str:

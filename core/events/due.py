@@ -23,7 +23,7 @@ BATCH = 200
 
 _d, _o = deliveries.c, outbox.c
 _earlier = deliveries.alias("earlier")
-_blocked = exists().where(
+BLOCKED = exists().where(
     _earlier.c.group_name == _d.group_name,
     _earlier.c.aggregate_type == _d.aggregate_type,
     _earlier.c.aggregate_id == _d.aggregate_id,
@@ -33,6 +33,7 @@ _blocked = exists().where(
         and_(_earlier.c.state == "pending", _earlier.c.available_at > bindparam("now")),
     ),
 )
+"""Behind a dead letter of its aggregate, or one that is to be tried again later."""
 DUE = (
     select(
         _d.seq,
@@ -53,7 +54,7 @@ DUE = (
         _d.state == "pending",
         _d.available_at <= bindparam("now"),
         _d.bucket.in_(bindparam("buckets", expanding=True)),
-        ~_blocked,
+        ~BLOCKED,
     )
     .order_by(_d.seq)
     .limit(BATCH)

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, delete, exists, func, literal, select, text, update
+from sqlalchemy import bindparam, delete, exists, func, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Refused
+from core.events.backlog import RELAY
 from core.events.tables import deliveries, groups, inbox, outbox, pruned_types
 
 if TYPE_CHECKING:
@@ -21,18 +22,6 @@ if TYPE_CHECKING:
 
 _d, _o = deliveries.c, outbox.c
 _ALONE = "LOCK TABLE core_deliveries, core_inbox IN SHARE ROW EXCLUSIVE MODE"
-RELAY = "relay"
-"""As a group's name: the events themselves, on their way to a broker that may refuse them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits somewhere: how many, since when the oldest; `dead` are those given up."""
-
-    name: str
-    waiting: int
-    oldest: datetime | None
-    dead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +37,6 @@ class Failed:
     reason: str
     recorded_at: datetime
     behind: int
-
-
-async def status(database: Database) -> tuple[Backlog, list[Backlog]]:
-    """What the relay has yet to publish, and what each group has yet to be given."""
-    relay = select(func.count(), func.min(_o.created_at)).where(_o.state == "pending")
-    refused = select(func.count()).where(_o.attempts > 0, _o.state != "published")
-    refused = refused.where(_o.state == "dead")
-    waiting = func.count(case((_d.state == "pending", 1)))
-    oldest = func.min(case((_d.state == "pending", _o.created_at)))
-    dead = func.count(case((_d.state == "dead", 1)))
-    by_group = (
-        select(groups.c.name, waiting, oldest, dead)
-        .outerjoin_from(groups, deliveries, _d.group_name == groups.c.name)
-        .outerjoin(outbox, _o.seq == _d.seq)
-        .group_by(groups.c.name)
-        .order_by(groups.c.name)
-    )
-    async with database.reader.connect() as connection:
-        count, since = (await connection.execute(relay)).one()
-        given_up = (await connection.execute(refused)).scalar_one()
-        found = [Backlog(*row) for row in await connection.execute(by_group)]
-    return Backlog(RELAY, count, since, given_up), found
 
 
 async def failed(database: Database, group: str | None = None) -> list[Failed]:

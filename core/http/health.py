@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from core.events.backlog import stalls
+
 if TYPE_CHECKING:
     from core.generation import Generation
 
@@ -29,13 +31,14 @@ async def readiness(generation: Generation) -> tuple[bool, dict[str, Any]]:
     """Whether this process can serve, and the document that says so, by module and by server.
 
     A failed module is told of and does not make the process unready: the rest serve. Nor does
-    Redis: without it the cache is passed by.
+    Redis: without it the cache is passed by. Nor do events that stall: the API answers.
     """
     resources = generation.world.resources
     servers = {"database": await _check(resources.database.ping)}
     ready = servers["database"]["status"] == "ok"
     if resources.redis.configured:
         servers["redis"] = await _check(resources.redis.ping)
+    events = await _events(generation) if ready else {"status": "unknown"}
     modules: dict[str, Any] = {}
     for module in generation.registry:
         if module.state == "disabled":
@@ -52,7 +55,35 @@ async def readiness(generation: Generation) -> tuple[bool, dict[str, Any]]:
             ready = ready and all(check["status"] == "ok" for check in checks.values())
         modules[module.id] = entry
     status = "ready" if ready else "not ready"
-    return ready, {"status": status, "servers": servers, "modules": modules}
+    return ready, {"status": status, "servers": servers, "events": events, "modules": modules}
+
+
+async def _events(generation: Generation) -> dict[str, Any]:
+    """Whether events flow; those that stall by name, with what to do. It makes nothing unready."""
+    settings, resources = generation.settings, generation.world.resources
+    try:
+        backlogs = await resources.lookout.look()
+    except Exception as error:  # a database that is away is told of by itself
+        return {"status": "unknown", "reason": str(error) or type(error).__name__}
+    stalled = stalls(
+        backlogs,
+        states={module.id: module.state for module in generation.registry},
+        after=settings.events.stall_seconds,
+        broker=bool(settings.kafka.bootstrap_servers),
+    )
+    if not stalled:
+        return {"status": "ok"}
+    return {
+        "status": "stalled",
+        "stalled": {
+            it.name: {
+                "oldest_seconds": round(it.seconds),
+                "waiting": it.waiting,
+                "remedy": it.remedy,
+            }
+            for it in stalled
+        },
+    }
 
 
 async def _check(check: Callable[[], Awaitable[None]]) -> dict[str, str]:

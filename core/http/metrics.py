@@ -24,9 +24,11 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core.http.metrics_events import EventMetrics
 from core.request import RequestInfo
 
 if TYPE_CHECKING:
+    from core.events.backlog import Backlog
     from core.generation import Generation
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -58,10 +60,13 @@ class Metrics:
 
     def __init__(self, current: Callable[[], Generation]) -> None:
         """`current` gives the generation whose modules, pool and requests are told of."""
+        self._current = current
         self._cells: dict[tuple[Place, int], _Cell] = {}
+        self._backlogs: list[Backlog] = []
         self.registry = CollectorRegistry()
         self.registry.register(_Served(self._cells))
         self.registry.register(_Present(current))
+        self.registry.register(EventMetrics(current, self._backlogs))
 
     def observe(self, info: RequestInfo, seconds: float) -> None:
         """Count one request that took so many seconds."""
@@ -74,6 +79,10 @@ class Metrics:
 
     async def page(self, _request: Request) -> Response:
         """The page that Prometheus reads."""
+        try:
+            self._backlogs[:] = await self._current().world.resources.lookout.look()
+        except Exception:  # the database is away: better no figures than old ones
+            self._backlogs.clear()
         return Response(
             generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from core.app import Tessera
 from core.errors import Refused
-from core.events.operations import discard, failed, prune, replay, retry, status
+from core.events.backlog import status
+from core.events.operations import discard, failed, prune, replay, retry
 from tests.support import tower as towers
 from tests.support.apps import app_for
 from tests.support.tower import query

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import text
 
 from core.app import Tessera
-from core.events.operations import discard, failed, status
+from core.events.backlog import status
+from core.events.operations import discard, failed
 from core.tracing import sane
 from tests.support import tower as towers
 from tests.support.apps import app_for

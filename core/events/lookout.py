@@ -1,0 +1,102 @@
+"""The backlog as one process knows it: asked for at most every few seconds, however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from core.errors import Unavailable
+from core.events import backlog
+from core.events.backlog import Backlog
+
+if TYPE_CHECKING:
+    from core.db.engine import Database
+    from core.settings import KafkaSettings
+
+log = structlog.get_logger("tessera.events")
+
+FRESH_SECONDS = 5.0
+"""How long an answer of the database is good enough for whoever asks next."""
+ASK_SECONDS = 2.0
+LAG_FRESH_SECONDS = 15.0
+LAG_STALE_SECONDS = 60.0
+"""A lag that is older than this is not told any more: the broker does not answer."""
+
+
+class Lookout:
+    """One a process."""
+
+    def __init__(self, database: Database, *, kafka: KafkaSettings) -> None:
+        self._database = database
+        self._kafka = kafka
+        self._asking = asyncio.Lock()
+        self._seen: tuple[Backlog, ...] = ()
+        self._seen_at = -FRESH_SECONDS
+        self._lag: Mapping[str, int] = {}
+        self._lag_at = -LAG_STALE_SECONDS
+        self._lag_asked_at = -LAG_FRESH_SECONDS
+        self._asking_lag: asyncio.Task[None] | None = None
+
+    async def look(self) -> tuple[Backlog, ...]:
+        """The relay's backlog and then each group's. Raises Unavailable."""
+        async with self._asking:
+            if time.monotonic() - self._seen_at >= FRESH_SECONDS:
+                self._seen = await self._ask()
+                self._seen_at = time.monotonic()
+        if self._kafka.bootstrap_servers:
+            self._ask_for_lag()
+            return self._with_lag()
+        return self._seen
+
+    async def _ask(self) -> tuple[Backlog, ...]:
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                relay, groups = await backlog.status(self._database)
+        except TimeoutError:
+            raise Unavailable(f"no answer within {ASK_SECONDS:.0f} s") from None
+        return relay, *groups
+
+    def _with_lag(self) -> tuple[Backlog, ...]:
+        if time.monotonic() - self._lag_at > LAG_STALE_SECONDS:
+            return self._seen
+        return tuple(replace(it, lag=self._lag.get(it.name)) for it in self._seen)
+
+    def _ask_for_lag(self) -> None:
+        """Begin to ask the broker, beside: whoever looks does not wait for it."""
+        asking = self._asking_lag is not None and not self._asking_lag.done()
+        if asking or time.monotonic() - self._lag_asked_at < LAG_FRESH_SECONDS:
+            return
+        self._lag_asked_at = time.monotonic()
+        self._asking_lag = asyncio.create_task(self._note_lag(), name="tessera-lag")
+
+    async def _note_lag(self) -> None:
+        try:
+            self._lag = await lag_of(self._database, self._kafka)
+        except Unavailable as error:
+            log.debug("how far the groups are behind is not known", reason=str(error))
+        except Exception:
+            log.exception("asking how far the groups are behind failed")
+        else:
+            self._lag_at = time.monotonic()
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._asking_lag is not None:
+            self._asking_lag.cancel()
+            await asyncio.gather(self._asking_lag, return_exceptions=True)
+
+
+async def lag_of(database: Database, kafka: KafkaSettings) -> dict[str, int]:
+    """By group how many messages on its topics it was not given yet. Raises Unavailable."""
+    from core.events.kafka.lag import lag
+    from core.events.kafka.trouble import BrokerTrouble
+
+    try:
+        return await lag(kafka, await backlog.publishers(database))
+    except BrokerTrouble as error:
+        raise Unavailable(str(error)) from error
