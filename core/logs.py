@@ -26,6 +26,7 @@ _NEEDLESS = {
     "alembic": logging.WARNING,  # says which dialect it has, once a module
     "aiosqlite": logging.WARNING,  # each call, at the level debug
     "asyncio": logging.WARNING,
+    "aiokafka": logging.CRITICAL,  # each of its tries while a broker is away; core tells it once
 }
 
 

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -235,11 +235,12 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
                 self._client = client
                 await self._commit(STOP_SECONDS)
                 self._client = None
-                await _stop(client)
+                await stop(client)
             self._lanes, self._gone, self._committed = {}, set(), {}
 
 
-async def _stop(client: Any) -> None:
+async def stop(client: AIOKafkaConsumer) -> None:
+    """End a consumer, in good order if the broker lets it."""
     try:
         async with asyncio.timeout(STOP_SECONDS):
             await client.stop()
@@ -251,7 +252,12 @@ async def abandon(client: AIOKafkaConsumer) -> None:
     """End a consumer whose coordinator may never answer: its public `stop` would wait along."""
     client._closed = True
     coordinator, fetcher = client._coordinator, client._fetcher
-    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
+    names = (
+        "_coordination_task",
+        "_heartbeat_task",
+        "_commit_refresh_task",
+        "_reset_committed_task",
+    )
     tasks = {task for name in names if (task := getattr(coordinator, name, None)) is not None}
     for task in tasks:
         task.cancel()

@@ -184,7 +184,7 @@ class Handover:
             log.warning(
                 "a message failed, and will be tried again",
                 group=self._handling.group,
-                event=message.type,
+                type=message.type,
                 aggregate=message.aggregate_id,
                 attempt=1,
                 reason=reason_of(error),

@@ -227,7 +227,7 @@ class KafkaRelay:
         self._counts.failed(KIND, dead=dead)
         (log.error if dead else log.warning)(
             "an event is dead: Kafka does not take it" if dead else "Kafka did not take an event",
-            event=row.type,
+            type=row.type,
             aggregate=row.aggregate_id,
             seq=row.seq,
             attempt=row.attempts + 1,

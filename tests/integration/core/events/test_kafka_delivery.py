@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from confluent_kafka import Producer
 
+from core.events.operations import failed, replay, retry
 from tests.support import tower as towers
+from tests.support.tower import query
 
 pytestmark = pytest.mark.kafka
+
+
+async def put(
+    bells: Any,
+    *,
+    value: bytes | None = None,
+    key: str = "1",
+    headers: dict[str, str] | None = None,
+    **attributes: str,
+) -> None:
+    """A stranger puts a message on the tower's topic; by default the first stroke of bell 1."""
+    usual = {
+        "ce_specversion": "1.0",
+        "ce_id": str(uuid4()),
+        "ce_source": "/tessera/tower",
+        "ce_type": "tower.bell_struck.v1",
+        "ce_time": "2999-01-01T00:00:00Z",
+        "ce_subject": key,
+        "ce_sequence": "1",
+    }
+    told = {**usual, **attributes} if headers is None else headers
+    section = bells.sections["kafka"]
+    producer = Producer({"bootstrap.servers": section["bootstrap_servers"]})
+    data = json.dumps({"bell": int(key), "count": 1}).encode() if value is None else value
+    producer.produce(f"{section['topic_prefix']}.tower", data, key=key, headers=[*told.items()])
+    assert await asyncio.to_thread(producer.flush, 20) == 0
 
 
 async def test_each_event_has_one_effect_and_those_of_a_key_are_in_order(kafka_bells: Any) -> None:
@@ -20,3 +51,163 @@ async def test_each_event_has_one_effect_and_those_of_a_key_are_in_order(kafka_b
     assert len(effects) == 50
     assert towers.in_order(effects)
     assert towers.waiting(bells.url) == (0, 0)
+
+
+async def test_a_failing_message_is_tried_five_times_and_parks_its_key_only(
+    kafka_bells: Any,
+) -> None:
+    """After five tries a message is dead with its reason; later ones of its key wait, others flow;
+    a retry after the fix gives one effect each, in order, and what comes then goes on behind."""
+    bells = kafka_bells
+    bells.goes_wrong(1, ValueError("the ink is dry"))
+    await bells.strike(1, 2, 1, 2, 1)
+    [letter] = await bells.dead(1)
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 3))
+    [letter] = await failed(bells.database)
+    assert (letter.group, letter.attempts, letter.behind) == ("ledger", 5, 2)
+    assert letter.reason == "ValueError: the ink is dry"
+    assert letter.type == "tower.bell_struck.v1"
+    assert await bells.effects(2) == [(2, 1), (2, 2)]
+    bells.ledger.BAD.clear()
+    await bells.strike(1)
+    assert await bells.effects(2) == [(2, 1), (2, 2)]  # nobody said retry
+    assert await retry(bells.database, "ledger", [letter.number]) == 1
+    assert await bells.effects(6) == [(2, 1), (2, 2), (1, 1), (1, 2), (1, 3), (1, 4)]
+    assert await failed(bells.database) == []
+    await bells.strike(1)
+    assert (await bells.effects(7))[-1] == (1, 5)
+
+
+async def test_a_server_that_is_away_is_no_fault_of_the_message(kafka_bells: Any) -> None:
+    """A handler that meets Unavailable is tried for ever and never dead; other keys flow."""
+    bells = kafka_bells
+    met = 0
+
+    async def away() -> None:
+        nonlocal met
+        met += 1
+        from core.plugin import Unavailable
+
+        raise Unavailable("away")
+
+    bells.ledger.BAD[1] = away
+    await bells.strike(1, 2, 1)
+    await bells.until(lambda: met > 7)
+    assert await bells.effects(1) == [(2, 1)]
+    assert await failed(bells.database) == []
+    bells.ledger.BAD.clear()
+    assert sorted(await bells.effects(3)) == [(1, 1), (1, 2), (2, 1)]
+
+
+async def test_what_arrives_twice_has_one_effect(kafka_bells: Any) -> None:
+    """The same event on the topic three times, two of them in one batch, is one line."""
+    bells = kafka_bells
+    same = str(uuid4())
+    await put(bells, ce_id=same)
+    await put(bells, ce_id=same)
+    await bells.effects(1)
+    await put(bells, ce_id=same)
+    await put(bells, key="2")
+    assert await bells.effects(2) == [(1, 1), (2, 1)]
+
+
+async def test_what_cannot_be_read_is_a_dead_letter(kafka_bells: Any) -> None:
+    """Broken JSON, a wrong schema and what is no event at all are dead after five tries with their
+    reason and their data; other keys flow, and nothing is taken twice."""
+    bells = kafka_bells
+    await put(bells, key="11", value=b'{"bell": 1')
+    await put(bells, key="12", value=b'{"bell": 1}')
+    await put(bells, key="13", value=b"\xff\x00", ce_id="an id of a stranger")
+    await put(bells, key="14", headers={}, value=b"hello \xff\x00")
+    await put(bells, key="15", headers={"ce_specversion": "1.0"})
+    await put(bells, key="16", ce_sequence="minus one")
+    await bells.strike(1)
+    letters = {letter.reason: letter for letter in await bells.dead(6)}
+    assert {letter.attempts for letter in letters.values()} == {5}
+    said = " | ".join(sorted(letters))
+    assert "tower.bell_struck.v1: the payload: Invalid JSON" in said
+    assert "tower.bell_struck.v1: count: Field required" in said
+    assert "(no header ce_specversion)" in said
+    assert "(no header ce_id)" in said
+    assert "(the header ce_sequence is no number)" in said
+    kept = query(bells.url, "SELECT payload FROM core_outbox WHERE aggregate_type='kafka.foreign'")
+    assert ("hello \\xff\\x00",) in kept
+    assert await bells.effects(1) == [(1, 1)]
+
+
+async def test_what_is_none_of_its_affair_is_passed_by(kafka_bells: Any) -> None:
+    """Types that a group does not want, and what was recorded before it was, leave nothing."""
+    bells = kafka_bells
+    await put(bells, ce_type="tower.bell_cast.v1")
+    await put(bells, ce_time="2001-01-01T00:00:00Z")
+    await put(bells, key="2")
+    assert await bells.effects(1) == [(2, 1)]
+    assert towers.waiting(bells.url) == (0, 0)
+
+
+async def test_a_disabled_modules_events_wait_for_it(kafka_bells: Any) -> None:
+    """What happened while a subscriber was off it is given once it is back: all, in order."""
+    bells = kafka_bells
+    await bells.strike(1)
+    assert await bells.effects(1) == [(1, 1)]
+    await bells.swap("tower")
+    await asyncio.gather(*(bells.strike(*[bell] * 10) for bell in range(2, 6)))
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
+    assert towers.lines(bells.url) == [(1, 1)]
+    await bells.swap("tower", "ledger")
+    effects = await bells.effects(41)
+    assert len(effects) == 41
+    assert towers.in_order(effects)
+
+
+async def test_a_swap_under_fire_loses_and_doubles_nothing(kafka_bells: Any) -> None:
+    """Generations replace each other while events come; each has one effect, in order."""
+    bells = kafka_bells
+    striking = asyncio.gather(*(bells.strike(*[bell] * 20) for bell in range(4)))
+    for _ in range(2):
+        await bells.swap("tower", "ledger")
+    await striking
+    effects = await bells.effects(80)
+    assert len(effects) == 80
+    assert towers.in_order(effects)
+
+
+async def test_a_replay_doubles_nothing(kafka_bells: Any) -> None:
+    """The projection is emptied and built again, the same as before, also of what still lay on the
+    topic unread; and what happens afterwards follows behind."""
+    bells = kafka_bells
+    await bells.strike(1, 2, 1)
+    await bells.effects(3)
+    [plan] = bells.app.generation.events.groups
+    await bells.swap("tower")
+    await bells.strike(2, 3)
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
+    assert await replay(bells.database, plan) == 5
+    assert towers.lines(bells.url) == []
+    await bells.swap("tower", "ledger")
+    await bells.strike(1, 3)
+    effects = await bells.effects(7)
+    assert len(effects) == 7
+    assert towers.in_order(effects)
+
+
+async def test_what_leaves_the_house_is_done_by_whoever_has_the_lease(
+    kafka_bells: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler without a transaction is called once for each event, in order, with its trace."""
+    bells, told = kafka_bells, []
+
+    async def ring(event: Any, delivery: Any) -> None:
+        told.append((event.bell, event.count, delivery.traceparent))
+
+    from core.plugin import on
+
+    bells.ledger.subscriptions = bells.ledger.hookimpl(
+        lambda: [on(bells.tower.Struck, ring, transaction=False)]
+    )
+    await bells.swap("tower")
+    await bells.swap("tower", "ledger")
+    await bells.strike(1, 1, 1)
+    await bells.until(lambda: len(told) == 3)
+    assert [it[:2] for it in told] == [(1, 1), (1, 2), (1, 3)]
+    assert all(it[2].startswith("00-") for it in told)

@@ -1,0 +1,143 @@
+"""A broker that is away, frozen, or does not take a message: nothing is lost, and it is said."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from core.events.kafka.lag import lag
+from core.events.operations import discard, failed
+from core.settings import Settings
+from tests.integration.core.events.conftest import Bells
+from tests.support import tower as towers
+from tests.support.apps import app_for
+from tests.support.kafka import make_topics
+from tests.support.plants import Garden
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+
+@asynccontextmanager
+async def started(url: str, garden: Garden, servers: str, **kafka: Any) -> AsyncIterator[Bells]:
+    """A tower and a ledger that are to use these servers."""
+    tower, ledger = towers.plant(garden)
+    section = {"bootstrap_servers": servers, "partitions": 4, "send_seconds": 3, **kafka}
+    app = app_for(url, "tower", "ledger", events=towers.QUICK, kafka=section)
+    await app.start()
+    try:
+        yield Bells(app, url, tower, ledger, kafka=section)
+    finally:
+        await app.stop()
+
+
+async def test_an_event_that_the_broker_does_not_take_is_dead_in_the_relay(
+    database_url: str, garden: Garden, kafka: str, topic_prefix: str
+) -> None:
+    """It is tried five times and dead with its reason; what was sent along with it is through,
+    later events of its aggregate wait until it is discarded."""
+    from core.plugin import record
+
+    make_topics(kafka, f"{topic_prefix}.tower", partitions=1, max_message_bytes="2000")
+    async with started(database_url, garden, kafka, topic_prefix=topic_prefix) as bells:
+        async with bells.database.write() as session:
+            record(session, bells.tower.Struck(bell=1, count=10**3000), version=1)
+            record(session, bells.tower.Struck(bell=1, count=2), version=2)
+            for bell in range(2, 22):
+                await bells.tower.strike(session, bell)
+        [letter] = await bells.dead(1)
+        assert (letter.group, letter.attempts, letter.behind) == ("relay", 5, 1)
+        assert letter.reason.startswith("MessageSizeTooLargeError")
+        assert sorted(await bells.effects(20)) == [(bell, 1) for bell in range(2, 22)]
+        assert await discard(bells.database, "relay", None) == 1
+        assert (await bells.effects(21))[-1] == (1, 2)
+        assert await failed(bells.database) == []
+
+
+async def test_an_event_larger_than_the_settings_allow_is_dead_in_the_relay(
+    sqlite_url: str, garden: Garden, kafka: str, topic_prefix: str
+) -> None:
+    """What is larger than kafka.max_message_bytes is not even sent, and others are."""
+    from core.plugin import record
+
+    small = {"topic_prefix": topic_prefix, "max_message_bytes": 2000}
+    async with started(sqlite_url, garden, kafka, **small) as bells:
+        async with bells.database.write() as session:
+            record(session, bells.tower.Struck(bell=1, count=10**3000), version=1)
+            await bells.tower.strike(session, 2)
+        [letter] = await bells.dead(1)
+        assert "The message is" in letter.reason
+        assert await bells.effects(1) == [(2, 1)]
+
+
+async def test_a_broker_that_comes_late_and_goes_again_loses_nothing(
+    database_url: str, garden: Garden, broker: Any, topic_prefix: str
+) -> None:
+    """Without a broker the application starts and takes events; once it is there, and each time
+    that it is back, all of them are delivered once and in order."""
+    broker.kill()
+    began = time.monotonic()
+    async with started(database_url, garden, broker.servers, topic_prefix=topic_prefix) as bells:
+        assert time.monotonic() - began < 5
+        await asyncio.gather(*(bells.strike(*[bell] * 5) for bell in range(4)))
+        assert towers.lines(database_url) == []
+        await asyncio.to_thread(broker.start)
+        assert len(await bells.effects(20)) == 20
+        striking = asyncio.gather(*(bells.strike(*[bell] * 30) for bell in range(4)))
+        await asyncio.to_thread(broker.kill)
+        await striking
+        await bells.strike(1, 2, 3)
+        await asyncio.to_thread(broker.start)
+        await bells.until(lambda: len(towers.lines(database_url)) >= 143, seconds=60)
+        effects = await bells.effects(143)
+        assert len(effects) == 143
+        assert towers.in_order(effects)
+
+
+async def test_nothing_hangs_on_a_broker_that_does_not_answer(
+    database_url: str, garden: Garden, broker: Any, topic_prefix: str
+) -> None:
+    """Frozen in the middle, it keeps nobody from recording; the end comes within ten seconds; a
+    process that is started meanwhile starts; and when it thaws all is delivered once."""
+    async with started(database_url, garden, broker.servers, topic_prefix=topic_prefix) as bells:
+        await bells.strike(1, 2)
+        assert len(await bells.effects(2)) == 2
+        broker.freeze()
+        await bells.strike(1, 2, 1)
+        await asyncio.sleep(4)
+        await bells.strike(2)
+        ending = time.monotonic()
+    assert time.monotonic() - ending < 10
+    app = app_for(database_url, "tower", "ledger", **bells.sections)
+    await app.start()
+    try:
+        again = Bells(app, database_url, bells.tower, bells.ledger)
+        await again.strike(1)
+        broker.thaw()
+        effects = await again.effects(7)
+    finally:
+        await app.stop()
+    assert len(effects) == 7
+    assert towers.in_order(effects)
+
+
+async def test_the_lag_of_a_group_is_what_it_has_yet_to_take(kafka_bells: Any) -> None:
+    """Ten events of a group that is away are ten; once it is back they are none."""
+    bells = kafka_bells
+    settings = Settings.for_tests(kafka=bells.sections["kafka"]).kafka
+    await bells.strike(1)
+    await bells.effects(1)
+    await bells.swap("tower")
+    await bells.strike(*range(10))
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
+    wanted = {"ledger": {"tower"}, "nobody": {"tower", "nothing"}}
+    assert await lag(settings, wanted) == {"ledger": 10, "nobody": 11}
+    await bells.swap("tower", "ledger")
+    await bells.effects(11)
+    async with asyncio.timeout(10):
+        while (await lag(settings, wanted))["ledger"]:
+            await asyncio.sleep(0.1)
