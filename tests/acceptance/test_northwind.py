@@ -126,7 +126,8 @@ def served(tmp_path: Path) -> Iterator[Installation]:
 @pytest.mark.slow
 def test_northwind_adds_up_and_a_second_load_doubles_nothing(served: Installation) -> None:
     """The API adds up to the published 830 orders, 51,317 units and 1,265,793.29, loaded twice; so
-    does analytics, from events alone, and again when they are replayed."""
+    does analytics, from events alone, and again when they are replayed; nobody but the admin gets
+    mail."""
     code, said, wrong = served.load()
     assert (code, wrong) == (0, "")
     assert "orders: 830 created, 0 already there" in said
@@ -144,6 +145,8 @@ def test_northwind_adds_up_and_a_second_load_doubles_nothing(served: Installatio
         check, cwd=ROOT, input=f"{PASSWORD}\n", capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    [mail] = (served.folder / "var" / "mail").iterdir()
+    assert f"To: admin <{EMAIL}>" in mail.read_text()
 
 
 def test_northwind_is_for_admins(served: Installation) -> None:

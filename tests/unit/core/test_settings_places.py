@@ -37,7 +37,7 @@ def test_an_empty_file_means_the_defaults(here: Deployment) -> None:
 
 
 def test_the_shipped_file_enables_every_shipped_module(here: Deployment) -> None:
-    """What is shipped runs these six in development on SQLite."""
+    """What is shipped runs, in development, on SQLite."""
     settings = here.load((ROOT / "settings.toml").read_text(encoding="utf-8"))
     enabled = {name for name, section in settings.modules.items() if section.enabled}
     assert enabled == {path.parent.name for path in ROOT.glob("modules/*/module.py")}
