@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "RESULTS.md"
 sys.path.insert(0, str(ROOT))
 
-from bench import events, rates, report, starts, swap  # noqa: E402
+from bench import events, rates, report, starts, swap, throughput  # noqa: E402
 from bench.figure import Figure, Options  # noqa: E402
 from bench.machine import CORES, LOAD_CORE, RigError, needed  # noqa: E402
 
@@ -32,6 +32,7 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "order": rates.order_of_one_line,
     "event": events.order_with_its_event,
     "reach": events.reach,
+    "kafka": throughput.through_kafka,
     "start": starts.start_up,
     "plugins": starts.fifty_plugins,
     "memory": starts.memory,
