@@ -23,6 +23,7 @@ from starlette.requests import HTTPConnection
 
 from core.db.sync import SyncReadableSession, SyncWritableSession
 from core.db.trouble import refuse_lost_transaction
+from core.events.failpoints import failpoint
 
 SCOPE_DATABASE: Final = "tessera.database"
 """Where the ASGI entry puts the process's `Database` in a request's scope."""
@@ -247,6 +248,8 @@ class WritableSession(Session):
                 await self._write_events()
             if succeeded and self._is_used:
                 await greenlet_spawn(self._commit)
+                if self._recorded:
+                    failpoint("record.after_commit")
         finally:
             if self._is_used:
                 await self.close()
@@ -258,6 +261,7 @@ class WritableSession(Session):
     async def _write_events(self) -> None:
         if self._recorded and self._recorder is not None:
             await self._recorder.write(self, [it[:2] for it in self._recorded])
+            failpoint("record.before_commit")
 
     def _commit(self) -> None:
         session = self.sync_session

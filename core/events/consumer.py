@@ -23,6 +23,7 @@ import structlog
 
 from core.errors import Unavailable
 from core.events.due import Due, Shelf
+from core.events.failpoints import failpoint
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -193,6 +194,7 @@ class Consumer:
             for due, (event, delivery) in zip(dues, ready, strict=True):
                 await self._handle_one_of_many(session, due, event, delivery)
         self._learn(len(dues), time.monotonic() - began)
+        failpoint("effect.committed")
         self._handling.counts.add("delivered", self.group, len(dues))
         return len(dues)
 
@@ -256,6 +258,7 @@ class Consumer:
                 await self._handling.inside(session, event, delivery)
         except Retreat:
             return False
+        failpoint("effect.committed")
         self._handling.counts.add("delivered", self.group)
         return True
 

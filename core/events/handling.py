@@ -10,6 +10,7 @@ from uuid import UUID
 
 from core.events.catalog import EventCatalog, Undecodable
 from core.events.counts import Counts
+from core.events.failpoints import failpoint
 from core.events.subscription import Delivery
 from core.tracing import handling, sane
 
@@ -69,10 +70,12 @@ class Handling:
 
     async def inside(self, session: WritableSession, event: Event, delivery: Delivery) -> None:
         """Call the handlers that work in the transaction of the session."""
+        failpoint("effect.before")
         for subscription in self._plan.subscriptions[event.event_type]:
             if subscription.transaction:
                 handler: Any = subscription.handler
                 await self._limited(handler, handler(session, event, delivery), delivery)
+        failpoint("effect.after")
 
     async def _limited(self, handler: Any, call: Awaitable[None], delivery: Delivery) -> None:
         timer = asyncio.timeout(self._limit)

@@ -23,6 +23,7 @@ import structlog
 from sqlalchemy import text
 
 from core.errors import Unavailable
+from core.events.failpoints import failpoint
 from core.events.tables import BUCKETS
 
 if TYPE_CHECKING:
@@ -161,8 +162,10 @@ class BucketLeases:
         """Renew what is held, then take or give so that every process has its share."""
         began = time.monotonic()
         kinds = [kind for kind, count in self._wanted.items() if count]
+        failpoint("claim.before")
         async with self._database.writer.begin() as connection:
             self._held = await self._kept(connection, kinds)
+        failpoint("claim.after")
         self._good_until = began + self._seconds * 0.9
 
     async def _kept(

@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Unavailable
+from core.events.failpoints import failpoint
 from core.events.pending import RELAYABLE, relayable_in
 from core.events.tables import deliveries, group_types, outbox
 
@@ -123,6 +124,7 @@ class Relay:
         async with self._database.writer.begin() as connection:
             count = await self._publish(connection, await self._still_mine(connection))
         if count:
+            failpoint("mark.after")
             self._counts.add("published", KIND, count)
             self._bell.ring()
         return count
@@ -146,6 +148,9 @@ class Relay:
         seqs = list(found.scalars())
         if seqs:
             values = {"seqs": seqs, "now": datetime.now(UTC)}
+            failpoint("send.before")
             await connection.execute(self._deliver, values)
+            failpoint("send.after")
             await connection.execute(_PUBLISHED, values)
+            failpoint("mark.before")
         return len(seqs)

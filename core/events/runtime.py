@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -13,6 +14,7 @@ from core.events.bell import Bell
 from core.events.broadcast import Broadcaster
 from core.events.consumer import Consumer
 from core.events.counts import Counts
+from core.events.failpoints import arm
 from core.events.groups import EventPlan, register
 from core.events.handling import Handling
 from core.events.leases import AllBuckets, BucketLeases, Leases
@@ -78,6 +80,7 @@ class EventRuntime:
         """Begin to relay; core's tables must be there."""
         if self.role == "none":
             return
+        arm(os.environ)
         if self._database.dialect == "postgresql":
             self._begin("signals", Signals(self._database.url, self._bell).run())
         if not self.delivering:

@@ -18,6 +18,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from core.errors import Unavailable
+from core.events.failpoints import failpoint
 from core.events.kafka.client import group_of, options, topic_of
 from core.events.kafka.cloudevents import module_of
 from core.events.kafka.handover import Handover
@@ -195,7 +196,9 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             return
         try:
             async with asyncio.timeout(seconds):
+                failpoint("offset.before")
                 await client.commit(offsets)
+                failpoint("offset.after")
         except AWAY as error:
             log.debug("offsets were not committed", group=self.group, reason=str(error))
         else:

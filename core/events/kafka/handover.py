@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import Unavailable
+from core.events.failpoints import failpoint
 from core.events.failure import reason_of
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Handover:
                 else:
                     handled += 1
                     await self._handle(session, message)
+        failpoint("effect.committed")
         self._handling.counts.add("delivered", self._handling.group, handled)
         if left:
             self._bell.ring()

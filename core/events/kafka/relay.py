@@ -22,6 +22,7 @@ import structlog
 from sqlalchemy import bindparam, select, update
 
 from core.errors import Unavailable
+from core.events.failpoints import failpoint
 from core.events.failure import counted, reason_of, wait_after
 from core.events.kafka import cloudevents
 from core.events.kafka.client import topic_of
@@ -161,7 +162,9 @@ class KafkaRelay:
             await self._send_in_waves(rows, held, arrived)
         finally:
             if arrived:
+                failpoint("mark.before")
                 await mark_published(self._database, arrived, held, owner=self._leases.owner)
+                failpoint("mark.after")
                 self._counts.add("published", KIND, len(arrived))
         return len(arrived)
 
@@ -195,7 +198,9 @@ class KafkaRelay:
     async def _send(self, wave: Sequence[Row], arrived: list[int]) -> Mapping[int, BaseException]:
         """Send one event of each aggregate; gives those that the broker refuses, by number."""
         try:
+            failpoint("send.before")
             told = await self._producer.send([self._message(row) for row in wave])
+            failpoint("send.after")
         except Interrupted as interrupted:
             arrived.extend(interrupted.acknowledged)
             raise
