@@ -24,7 +24,7 @@ _d, _o = deliveries.c, outbox.c
 _PENDING = select(func.count(), func.min(_o.created_at)).where(_o.state == "pending")
 # `attempts > 0 AND state <> 'published'` is the partial index of the few that were refused.
 _REFUSED = select(func.count()).where(_o.attempts > 0, _o.state != "published", _o.state == "dead")
-_RELAYABLE = select(func.min(_o.available_at)).where(*RELAYABLE)
+_RELAYABLE = select(_o.available_at).where(*RELAYABLE).order_by(_o.seq).limit(1)
 _waiting = case((_d.state == "pending", 1))
 _BY_GROUP = (
     select(
@@ -37,11 +37,21 @@ _BY_GROUP = (
     .group_by(groups.c.name)
     .order_by(groups.c.name)
 )
-_DUE = (
-    select(_d.group_name, func.min(_d.available_at))
-    .where(_d.state == "pending", _d.available_at <= bindparam("now"), ~BLOCKED)
-    .group_by(_d.group_name)
+# Of each group the first that is due, which is found at once; the least of all would take seconds
+# where hundreds of thousands wait.
+_first_due = (
+    select(_d.available_at)
+    .where(
+        _d.group_name == groups.c.name,
+        _d.state == "pending",
+        _d.available_at <= bindparam("now"),
+        ~BLOCKED,
+    )
+    .order_by(_d.seq)
+    .limit(1)
+    .scalar_subquery()
 )
+_DUE = select(groups.c.name, _first_due)
 _RECORDED = select(_o.seq, _o.created_at).where(_o.seq.in_(bindparam("seqs", expanding=True)))
 _WORKERS = (
     select(members.c.kind, func.count())

@@ -28,6 +28,7 @@ BLOCKED = exists().where(
     _earlier.c.aggregate_type == _d.aggregate_type,
     _earlier.c.aggregate_id == _d.aggregate_id,
     _earlier.c.aggregate_version < _d.aggregate_version,
+    _earlier.c.attempts > 0,  # so are both below: the partial index of the few that have failed
     or_(
         _earlier.c.state == "dead",
         and_(_earlier.c.state == "pending", _earlier.c.available_at > bindparam("now")),

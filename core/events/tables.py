@@ -19,6 +19,7 @@ from core.db.tables import BigId, table_registry
 BUCKETS = 16
 PENDING = text("state = 'pending'")
 REFUSED = text("attempts > 0 AND state <> 'published'")
+FAILED = text("attempts > 0")
 
 
 class Base(SQLModel, registry=table_registry("core")):
@@ -123,6 +124,15 @@ class DeliveryRow(Base, table=True):
             "seq",
             sqlite_where=PENDING,
             postgresql_where=PENDING,
+        ),
+        Index(
+            "ix_core_deliveries_failed",
+            "group_name",
+            "aggregate_type",
+            "aggregate_id",
+            "aggregate_version",
+            sqlite_where=FAILED,
+            postgresql_where=FAILED,
         ),
     )
 

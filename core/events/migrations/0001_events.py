@@ -11,6 +11,7 @@ depends_on = None
 
 PENDING = sa.text("state = 'pending'")
 REFUSED = sa.text("attempts > 0 AND state <> 'published'")
+FAILED = sa.text("attempts > 0")
 
 
 def upgrade() -> None:
@@ -40,6 +41,13 @@ def upgrade() -> None:
         ["group_name", "seq"],
         sqlite_where=PENDING,
         postgresql_where=PENDING,
+    )
+    op.create_index(
+        "ix_core_deliveries_failed",
+        "core_deliveries",
+        ["group_name", "aggregate_type", "aggregate_id", "aggregate_version"],
+        sqlite_where=FAILED,
+        postgresql_where=FAILED,
     )
 
     op.create_table(
