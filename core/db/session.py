@@ -29,6 +29,10 @@ SCOPE_DATABASE: Final = "tessera.database"
 """Where the ASGI entry puts the process's `Database` in a request's scope."""
 
 READ_ONLY = "this session only reads, a change would be lost: take WriteSession"
+ENDED = (
+    "this session has ended with the block or the request that it was opened for, and what it did "
+    "now would be lost: open one of your own with context.write()"
+)
 if TYPE_CHECKING:
     from core.events.event import Event
 
@@ -43,6 +47,8 @@ class Session(AsyncSession):
     no BEGIN, and none of the ORM's machinery.
     """
 
+    _has_ended = False
+
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
@@ -51,6 +57,8 @@ class Session(AsyncSession):
         def __getattr__(self, name: str) -> Any:
             if self._is_used:
                 raise AttributeError(name)
+            if self._has_ended:
+                raise RuntimeError(ENDED)
             super().__init__(self._engine, expire_on_commit=False)
             return getattr(self, name)
 
@@ -201,6 +209,8 @@ class WritableSession(Session):
         """See `core.events.recording.record`."""
         if self._recorder is None:
             raise RuntimeError("this session was opened without a recorder: it takes no events")
+        if self._has_ended:
+            raise RuntimeError(ENDED)
         if self._recorder.enabled:
             self._recorded.append((happened, version, self._savepoints()))
 
@@ -226,6 +236,8 @@ class WritableSession(Session):
         Callbacks run in the order in which they were given. One that raises is logged and hurts
         nobody: what they do must be what can be lost, such as dropping a cached value.
         """
+        if self._has_ended:
+            raise RuntimeError(ENDED)
         self._after_commit.append(callback)
 
     async def __aexit__(
@@ -251,12 +263,18 @@ class WritableSession(Session):
                 if self._recorded:
                     failpoint("record.after_commit")
         finally:
-            if self._is_used:
-                await self.close()
+            await self._close_for_good()
         if succeeded:
             if self._recorded and self._recorder is not None:
                 self._recorder.committed()
             await self._run_after_commit()
+
+    async def _close_for_good(self) -> None:
+        """SQLAlchemy would begin anew: on SQLite that would keep every other writer waiting."""
+        self._has_ended = True
+        if self._is_used:
+            await self.close()
+            del self.sync_session, self._proxied
 
     async def _write_events(self) -> None:
         if self._recorded and self._recorder is not None:

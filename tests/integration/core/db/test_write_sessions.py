@@ -12,6 +12,7 @@ from sqlmodel import select
 from core.db.engine import Database
 from core.db.session import AfterCommit
 from core.errors import Unprocessable
+from core.events.event import Event
 from tests.support.notes import Note, database_at, write_note
 
 
@@ -245,3 +246,48 @@ async def test_id_of_a_deleted_row_is_not_given_again(database: Database) -> Non
     async with database.write() as session:
         await session.delete(await session.get_one(Note, number))
     assert await write_note(database, "second") > number
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["used", "unused"])
+async def test_a_session_that_has_ended_does_nothing_more(database: Database, used: bool) -> None:
+    """A task that outlives the block and uses its session is told so, and blocks nobody."""
+    async with database.write() as session:
+        if used:
+            session.add(Note(text="in time"))
+    for late in (
+        lambda: session.add(Note(text="too late")),
+        lambda: session.after_commit(nothing),
+        lambda: session.record(Struck(bell=1)),
+    ):
+        with pytest.raises(RuntimeError, match="has ended"):
+            late()
+    for late_too in (
+        lambda: session.exec(select(Note)),
+        lambda: session.flush(),
+        lambda: session.get(Note, 1),
+    ):
+        with pytest.raises(RuntimeError, match="has ended"):
+            await late_too()
+    async with asyncio.timeout(2):
+        await write_note(database, "another's")
+
+
+async def test_a_session_that_was_rolled_back_has_ended_too(database: Database) -> None:
+    """After an error it is as after a commit."""
+    with pytest.raises(ZeroDivisionError):
+        async with database.write() as session:
+            session.add(Note(text="gone"))
+            await session.flush()
+            raise ZeroDivisionError
+    with pytest.raises(RuntimeError, match="has ended"):
+        await session.flush()
+
+
+async def nothing() -> None:
+    """What may be called after a commit."""
+
+
+class Struck(Event, type="notes.bell_struck.v1", aggregate="bell", key="bell"):
+    """For a session that takes no events any more."""
+
+    bell: int
