@@ -118,10 +118,10 @@ class Shop:
             time.sleep(0.2)
 
     def effects(self) -> dict[int, float]:
-        """When each order had its effect (`time.time`), and forget them."""
+        """When each order had its effect (`time.time`)."""
         text = self._effects.read_text() if self._effects.exists() else ""
-        self._effects.unlink(missing_ok=True)
-        return {int(number): float(at) for number, at in map(str.split, text.splitlines())}
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        return {int(number): float(at) for number, at in map(str.split, lines)}
 
 
 def order_with_its_event(options: Options) -> Figure:
@@ -215,5 +215,5 @@ def _delays(shop: Shop, server: Server, *, seconds: float) -> list[float]:
         if time.monotonic() > deadline:
             raise RigError(f"{count - len(effects)} orders of {count} had no effect")
         time.sleep(0.2)
-        effects |= {order: at for order, at in shop.effects().items() if order in answered}
+        effects = {order: at for order, at in shop.effects().items() if order in answered}
     return [max(0.0, effects[order] - at) * 1000 for order, at in answered.items()]
