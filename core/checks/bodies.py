@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from core.checks.context import CheckContext, Route
 from core.checks.finding import Finding
-from core.checks.types import Field, classes_in
+from core.checks.types import Field, classes_in, fields_of, is_required
 
 MARK = "x-required"
 """``Field(json_schema_extra={"x-required": "meant"})``: a PATCH without it means nothing."""
@@ -26,17 +26,34 @@ def check_patches(context: CheckContext) -> Iterator[Finding]:
         dependant = getattr(route.entry.context, "dependant", None)
         if "PATCH" not in route.methods or dependant is None:
             continue
-        for body in dependant.body_params:
-            models = [k for k in classes_in(body.field_info.annotation) if issubclass(k, BaseModel)]
-            for model in models:
-                if required := [str(field) for field in _required(model)]:
-                    yield _patch(context, route, required)
+        bodies = list(_bodies(dependant))
+        if len(bodies) > 1 or not all(_is_schema(body) for body in bodies):
+            # Each is a key of the body: FastAPI puts them into one object.
+            required = [body.name for body in bodies if body.field_info.is_required()]
+            if required:
+                yield _patch(context, route, required)
+        for body in bodies:
+            for model in classes_in(body.field_info.annotation):
+                if fields := [str(field) for field in _required(model)]:
+                    yield _patch(context, route, fields)
 
 
-def _required(model: type[BaseModel]) -> Iterator[Field]:
-    for name, info in model.model_fields.items():
-        field = Field(model, name, name, info.annotation, info)
-        if info.is_required() and not _only_one_value(info.annotation) and not field.marked(MARK):
+def _bodies(dependant: Any) -> Iterator[Any]:
+    """The parameters that are read from the body, those of dependencies too."""
+    yield from dependant.body_params
+    for inner in dependant.dependencies:
+        yield from _bodies(inner)
+
+
+def _is_schema(body: Any) -> bool:
+    """Whether a parameter is a body of its own, and not one word in it."""
+    kinds = classes_in(body.field_info.annotation)
+    return any(issubclass(kind, BaseModel | dict | list) or fields_of(kind) for kind in kinds)
+
+
+def _required(model: type) -> Iterator[Field]:
+    for field in fields_of(model):
+        if is_required(field) and not _only_one_value(field.annotation) and not field.marked(MARK):
             yield field
 
 

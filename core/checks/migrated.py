@@ -10,7 +10,10 @@ from pathlib import Path
 
 import structlog
 
+from core.checks.context import CheckContext
 from core.checks.finding import Finding, found
+from core.checks.types import is_table
+from core.checks.validators import models_of
 from core.db import migrations
 from core.db.engine import Database
 from core.db.migrations import MigrationResult, ModuleMigrations
@@ -34,6 +37,21 @@ def check_migrations(modules: Sequence[ModuleMigrations]) -> Iterator[Finding]:
             yield _unmigrated(chosen[result.module], result.failure)
     for name, lines in differences.items():
         yield from (_different(chosen[name], line) for line in lines)
+
+
+def check_offered(context: CheckContext) -> Iterator[Finding]:
+    """T401 for a table class that the hook tables() keeps quiet about: nobody compares it."""
+    offered = {table.__tablename__ for table in context.tables}
+    for model in models_of(context):
+        name = getattr(model, "__tablename__", "")
+        if is_table(model) and name not in offered:
+            yield context.found(
+                "T401",
+                str(name),
+                f"tables() does not name {model.__name__}: no migration is written for it, and "
+                "none is compared with it",
+                "let tables() return it, or take the class away",
+            )
 
 
 def _plain(module: ModuleMigrations) -> ModuleMigrations:

@@ -20,7 +20,7 @@ from core.checks.finding import CORE, Finding, found, is_silenced, once
 from core.checks.imports import check_imports
 from core.checks.installed import check_installed
 from core.checks.linters import check_with_ruff
-from core.checks.migrated import check_migrations
+from core.checks.migrated import check_migrations, check_offered
 from core.checks.own import check_own
 from core.checks.responses import check_responses
 from core.checks.routes import check_routes
@@ -41,6 +41,7 @@ OF_A_MODULE: tuple[Callable[[CheckContext], Iterable[Finding]], ...] = (
     check_defaults,
     check_responses,
     check_validators,
+    check_offered,
     check_blocking,
     check_awaits,
     check_sessions,

@@ -76,6 +76,20 @@ def fields_of(kind: type) -> list[Field]:
     return []
 
 
+def is_required(field: Field) -> bool:
+    """Whether one cannot be made without it."""
+    if isinstance(field.info, FieldInfo):
+        return field.info.is_required()
+    owner = field.owner
+    if is_typeddict(owner):
+        return field.name in getattr(owner, "__required_keys__", ())
+    if dataclasses.is_dataclass(owner):
+        own = next((f for f in dataclasses.fields(owner) if f.name == field.name), None)
+        missing = dataclasses.MISSING
+        return own is not None and own.default is missing and own.default_factory is missing
+    return False
+
+
 def reachable(
     annotation: Any, *, without: frozenset[str] = frozenset(), _seen: set[type] | None = None
 ) -> Iterator[type | Field]:

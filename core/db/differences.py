@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from sqlalchemy import CheckConstraint, Connection, MetaData, Table, inspect
+
 WORDS = {
     "add_table": "the models have table {0}, the database has not",
     "remove_table": "the database has table {0}, the models have not",
@@ -29,6 +31,36 @@ def describe(differences: Iterable[Any]) -> list[str]:
     for difference in differences:
         lines += describe(difference) if isinstance(difference, list) else [_line(difference)]
     return lines
+
+
+def missing_checks(connection: Connection, metadata: MetaData) -> list[str]:
+    """One line for each named check constraint of the models that the database does not have.
+
+    Alembic neither compares nor writes them; a rule that only the models have holds nobody.
+    """
+    inspector = inspect(connection)
+    there = set(inspector.get_table_names())
+    lines: list[str] = []
+    for table in metadata.sorted_tables:
+        if table.name in there:
+            has = {it["name"] for it in inspector.get_check_constraints(table.name)}
+            lines += [
+                f"the models have check constraint {table.name}.{name}, the database has not "
+                "(a revision names it by hand: op.create_check_constraint)"
+                for name in _checks_of(connection, table)
+                if name not in has
+            ]
+    return lines
+
+
+def _checks_of(connection: Connection, table: Table) -> list[str]:
+    preparer = connection.dialect.identifier_preparer
+    named = [
+        preparer.format_constraint(constraint)
+        for constraint in table.constraints
+        if isinstance(constraint, CheckConstraint) and isinstance(constraint.name, str)
+    ]
+    return sorted(name.strip('"') for name in named if name)
 
 
 def _line(difference: tuple[Any, ...]) -> str:

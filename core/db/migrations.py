@@ -20,7 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db.differences import describe
+from core.db.differences import describe, missing_checks
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
 from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable
@@ -246,4 +246,6 @@ def _differences(connection: Connection, module: ModuleMigrations) -> list[str]:
             return [str(found.failure)]
         if found.pending:
             return [f"migrations wait: {', '.join(found.pending)}"]
-    return describe(compare_metadata(_context(connection, module), module.metadata()))
+    metadata = module.metadata()
+    found_by_alembic = describe(compare_metadata(_context(connection, module), metadata))
+    return found_by_alembic + missing_checks(connection, metadata)

@@ -5,7 +5,7 @@ The line that a finding must name is marked with ``#<``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import dedent, indent
 from typing import Any
@@ -103,9 +103,17 @@ def deployed(**sections: Mapping[str, Any]) -> Plot:
     return Plot(settings=settings(**sections), deploy=True)
 
 
-def routes(code: str, name: str, *, bad: str, good: str, head: str = "") -> Case:
-    """A case in a module's routes."""
-    return Case(code, name, Plot(routed(bad, head)), Plot(routed(good, head)))
+def routes(
+    code: str, name: str, *, bad: str, good: str, head: str = "", silence: Sequence[str] = ()
+) -> Case:
+    """A case in a module's routes, without what else may be said of their head."""
+    settings = {"check": {"silence": silence}}
+    return Case(
+        code,
+        name,
+        Plot(routed(bad, head), settings=settings),
+        Plot(routed(good, head), settings=settings),
+    )
 
 
 def bodies(code: str, name: str, *, bad: str, good: str) -> Case:

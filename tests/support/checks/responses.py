@@ -37,6 +37,9 @@ PEOPLE = dedent(
 )
 
 
+UNMIGRATED = ("T401",)
+
+
 def answers(annotation: str, options: str = "") -> str:
     """A route that answers with something."""
     arrow = f" -> {annotation}" if annotation else ""
@@ -48,7 +51,7 @@ def answers(annotation: str, options: str = "") -> str:
 
 
 RESPONSES = [
-    routes("T201", name, bad=bad, good=good, head=PEOPLE)
+    routes("T201", name, bad=bad, good=good, head=PEOPLE, silence=UNMIGRATED)
     for name, bad, good in (
         ("a row", answers("Person"), answers("Shown")),
         ("a list of rows", answers("list[Person]"), answers("list[Shown]")),
@@ -108,6 +111,7 @@ RESPONSES = [
         ),
         bad=answers("Bad"),
         good=answers("Fine"),
+        silence=UNMIGRATED,
     ),
     routes(
         "T202",

@@ -129,6 +129,56 @@ ROUTES = [
             return 1
         """,
     ),
+    routes(
+        "T103",
+        "PATCH with a dataclass, in a dependency",
+        head="""
+        from dataclasses import dataclass
+
+        @dataclass
+        class All:
+            name: str
+
+        @dataclass
+        class Some:
+            name: str | None = None
+
+        def all_of(body: All) -> str:
+            return body.name
+
+        def some_of(body: Some) -> str | None:
+            return body.name
+        """,
+        bad="""
+        @router.patch("")  #<
+        async def change(name: Annotated[str, Depends(all_of)]) -> int:
+            return 1
+        """,
+        good="""
+        @router.patch("")
+        async def change(name: Annotated[str | None, Depends(some_of)]) -> int:
+            return 1
+        """,
+    ),
+    routes(
+        "T103",
+        "PATCH with words of a body",
+        head="from fastapi import Body\n",
+        bad="""
+        @router.patch("")  #<
+        async def change(name: Annotated[str, Body()], note: Annotated[str, Body()]) -> int:
+            return 1
+        """,
+        good="""
+        @router.patch("")
+        async def change(changes: dict[str, int]) -> int:
+            return 1
+
+        @router.patch("/word")
+        async def change_word(name: Annotated[str, Body()] = "") -> int:
+            return 1
+        """,
+    ),
     Case(
         "T104",
         "a shared list with a name",

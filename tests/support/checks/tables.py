@@ -53,6 +53,13 @@ def migrated(revision: str, *, models: str = "") -> Plot:
     return Plot(source, files={"migrations/0001_things.py": REVISION.format(revision)})
 
 
+POSITIVE = (
+    "from sqlalchemy import CheckConstraint\n"
+    + table("things")
+    + "    __table_args__ = (CheckConstraint('id > 0', name='positive'),)\n"
+)
+POSITIVE_IN_DATABASE = "sa.CheckConstraint('id > 0', name=op.f('ck_bad_things_positive'))"
+
 MIGRATED = [
     Case(
         "T401",
@@ -67,8 +74,25 @@ MIGRATED = [
         "T401",
         "a table without any migration",
         Plot(module(table("things") + tables("Thing"))),
-        Plot(module(table("things"))),
+        Plot(module(table("things").replace(", table=True", ""))),
         at="bad_things",
+    ),
+    Case(
+        "T401",
+        "a table that the hook keeps quiet about",
+        Plot(module(table("things"))),
+        migrated(MAKES_TABLE),
+        at="bad_things",
+    ),
+    Case(
+        "T401",
+        "a check constraint without a migration",
+        migrated(MAKES_TABLE, models=POSITIVE),
+        migrated(
+            MAKES_TABLE.replace("sa.Primary", f"{POSITIVE_IN_DATABASE}, sa.Primary"),
+            models=POSITIVE,
+        ),
+        at="planted_bad:migrations",
     ),
     Case(
         "T402",
