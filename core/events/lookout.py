@@ -23,6 +23,7 @@ log = structlog.get_logger("tessera.events")
 FRESH_SECONDS = 5.0
 """How long an answer of the database is good enough for whoever asks next."""
 ASK_SECONDS = 2.0
+LEAVE_SECONDS = 1.0
 LAG_FRESH_SECONDS = 15.0
 LAG_STALE_SECONDS = 60.0
 """A lag that is older than this is not told any more: the broker does not answer."""
@@ -85,8 +86,9 @@ class Lookout:
             self._lag_at = time.monotonic()
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Ask no more; a question under way may end, one that is cancelled leaves a connection."""
         if self._asking_lag is not None:
+            await asyncio.wait([self._asking_lag], timeout=LEAVE_SECONDS)
             self._asking_lag.cancel()
             await asyncio.gather(self._asking_lag, return_exceptions=True)
 
