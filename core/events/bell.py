@@ -5,34 +5,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Literal
+
+News = Literal["recorded", "due"]
+"""Events were recorded; deliveries are due."""
+ALL_NEWS: tuple[News, ...] = ("recorded", "due")
 
 
 class Bell:
-    """Rung after a commit that left work; everybody who listens wakes. It carries nothing.
+    """Rung after a commit that left work; whoever listens for such news wakes. It carries nothing.
 
     A ring while a listener works is not lost: its next wait ends at once.
     """
 
     def __init__(self) -> None:
-        self._ears: set[asyncio.Event] = set()
-        self.on_ring: Callable[[], None] | None = None
+        self._ears: dict[News, set[asyncio.Event]] = {news: set() for news in ALL_NEWS}
+        self.on_ring: Callable[[News], None] | None = None
 
-    def ring(self, *, only_here: bool = False) -> None:
-        """Wake the listeners of this process, and (unless `only_here`) those of the others."""
-        for ear in self._ears:
-            ear.set()
-        if self.on_ring is not None and not only_here:
-            self.on_ring()
+    def ring(self, news: News) -> None:
+        """Wake the listeners of this process, and those of the others."""
+        self.ring_here(news)
+        if self.on_ring is not None:
+            self.on_ring(news)
+
+    def ring_here(self, *news: News) -> None:
+        """Wake the listeners of this process alone; without a name, all of them."""
+        for each in news or ALL_NEWS:
+            for ear in self._ears[each]:
+                ear.set()
 
     @contextmanager
-    def listening(self) -> Iterator[Ear]:
+    def listening(self, news: News) -> Iterator[Ear]:
         """While the block runs, rings are noticed."""
         heard = asyncio.Event()
-        self._ears.add(heard)
+        self._ears[news].add(heard)
         try:
             yield Ear(heard)
         finally:
-            self._ears.discard(heard)
+            self._ears[news].discard(heard)
 
 
 class Ear:

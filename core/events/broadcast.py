@@ -93,7 +93,7 @@ class Broadcaster:
 
     async def run(self) -> None:
         """Work until `leave` or a cancellation; trouble is told and tried again, for ever."""
-        with self._bell.listening() as ear:
+        with self._bell.listening("recorded") as ear:
             while not self._leaving:
                 try:
                     await (self.look() if self._begun else self.begin())

@@ -92,7 +92,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Work until `leave` or a cancellation, which rolls back what is under way."""
-        with self._leases.wanting(self.group), self._bell.listening() as ear:
+        with self._leases.wanting(self.group), self._bell.listening("due") as ear:
             while not self._leaving:
                 if await self._try_a_round():
                     await asyncio.sleep(GATHER_SECONDS)

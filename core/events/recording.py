@@ -65,7 +65,7 @@ class Recorder:
 
     def committed(self) -> None:
         """There is work for the relay."""
-        self.bell.ring()
+        self.bell.ring("recorded")
 
 
 def bucket_of(aggregate_type: str, aggregate_id: str) -> int:

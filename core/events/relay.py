@@ -98,7 +98,7 @@ class Relay:
 
     async def run(self) -> None:
         """Work until `leave`, or until cancelled, which rolls back what is under way."""
-        with self._leases.wanting(KIND), self._bell.listening() as ear:
+        with self._leases.wanting(KIND), self._bell.listening("recorded") as ear:
             while not self._leaving:
                 if await self._try_to_relay():
                     await asyncio.sleep(GATHER_SECONDS)
@@ -126,7 +126,7 @@ class Relay:
         if count:
             failpoint("mark.after")
             self._counts.add("published", KIND, count)
-            self._bell.ring()
+            self._bell.ring("due")
         return count
 
     async def _is_any(self, buckets: Collection[int]) -> bool:

@@ -111,7 +111,7 @@ class EventRuntime:
         tasks, self._tasks = {task.get_name(): task for task in self._tasks}, []
         if self._relay is not None:
             self._relay.leave()
-            self._bell.ring(only_here=True)
+            self._bell.ring_here()
             await _ended([tasks.pop("tessera-relay")])
         if "tessera-leases" in tasks and isinstance(self.leases, BucketLeases):
             self.leases.leave()
@@ -137,7 +137,7 @@ class EventRuntime:
         finally:
             for worker in workers:
                 worker.leave()
-            self._bell.ring(only_here=True)
+            self._bell.ring_here()
             await _ended(tasks)
 
     def _consumers(self, plan: EventPlan, contexts: Mapping[str, Context]) -> list[Work]:

@@ -8,7 +8,7 @@ It may be lost with its connection: whoever waits for it looks now and then anyw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,12 @@ import structlog
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-    from core.events.bell import Bell
+    from core.events.bell import Bell, News
 
 log = structlog.get_logger("tessera.events")
 
-CHANNEL = "tessera_events"
+NEWS: Mapping[str, News] = {"tessera_recorded": "recorded", "tessera_due": "due"}
+"""By channel."""
 CONNECT_SECONDS = 3.0
 SEND_SECONDS = 5.0
 PAUSE_SECONDS = 0.01
@@ -38,10 +39,11 @@ class Signals:
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._bell = bell
         self._rung = asyncio.Event()
+        self._news: set[News] = set()
 
     async def run(self) -> None:
         """Listen and tell until cancelled; a lost connection is made again."""
-        self._bell.on_ring = self._rung.set
+        self._bell.on_ring = self._note
         try:
             while True:
                 try:
@@ -52,6 +54,10 @@ class Signals:
                     await asyncio.sleep(AGAIN_SECONDS)
         finally:
             self._bell.on_ring = None
+
+    def _note(self, news: News) -> None:
+        self._news.add(news)
+        self._rung.set()
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[asyncpg.Connection]:
@@ -64,13 +70,14 @@ class Signals:
         try:
             own = connection.get_server_pid()
 
-            def heard(_: Any, pid: int, *__: Any) -> None:
+            def heard(_: Any, pid: int, channel: str, __: Any) -> None:
                 if pid != own:
-                    self._bell.ring(only_here=True)
+                    self._bell.ring_here(NEWS[channel])
 
             connection.add_termination_listener(lambda _: self._rung.set())
-            await connection.add_listener(CHANNEL, heard)
-            self._bell.ring(only_here=True)  # for what was missed meanwhile
+            for channel in NEWS:
+                await connection.add_listener(channel, heard)
+            self._bell.ring_here()  # for what was missed meanwhile
             yield connection
         finally:
             connection.terminate()
@@ -79,5 +86,8 @@ class Signals:
         while True:
             await self._rung.wait()
             self._rung.clear()
-            await connection.execute(f"NOTIFY {CHANNEL}")  # raises when the connection is gone
+            channels = [name for name, news in NEWS.items() if news in self._news]
+            self._news.clear()
+            # Empty it only asks whether the connection is still there, and raises if not.
+            await connection.execute("; ".join(f"NOTIFY {name}" for name in channels) or "SELECT 1")
             await asyncio.sleep(PAUSE_SECONDS)

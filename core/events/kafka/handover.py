@@ -153,7 +153,7 @@ class Handover:
         failpoint("effect.committed")
         self._handling.counts.add("delivered", self._handling.group, handled)
         if left:
-            self._bell.ring()
+            self._bell.ring("due")
 
     def _is_left(self, message: Incoming, parked: set[Key]) -> bool:
         """Whether the embedded consumer does it: what waits for others, or what leaves the house.
@@ -180,7 +180,7 @@ class Handover:
                 return  # somebody else has it meanwhile
             parked = await self._inbox.parked(session, [message.key])
             await self._inbox.park(session, message, None if message.key in parked else error)
-        self._bell.ring()
+        self._bell.ring("due")
         if error is not None:
             self._handling.counts.failed(self._handling.group, dead=self._settings.tries <= 1)
             log.warning(
