@@ -119,11 +119,14 @@ def _tables(hooks: Hooks, mine: Claims) -> Sequence[type[SQLModel]]:
 
 
 def _migrations(hooks: Hooks) -> str | None:
+    from core.db.revisions import ModuleMigrations
+
     location = hooks.call("migrations")
     if location is None:
         return None
     if not isinstance(location, str) or ":" not in location:
         raise hooks.wrong("migrations", 'text like "package:folder"', location)
+    ModuleMigrations(hooks.module_id, location).folder()  # raises where there is none
     return location
 
 
@@ -141,6 +144,13 @@ def _services(hooks: Hooks, mine: Claims) -> Mapping[type[Any], Callable[[Any], 
 def _permissions(hooks: Hooks, mine: Claims) -> Sequence[Permission]:
     permissions: Sequence[Permission] = hooks.sequence("permissions", of=Permission)
     for permission in permissions:
+        if ("permission", permission.name) in mine:
+            raise ModuleFailure(
+                f"it declares the permission {permission.name!r} twice: which roles have it?",
+                remedy="declare it once, with all its roles",
+                code="T003",
+                place=permission.name,
+            )
         if not re.fullmatch(rf"{hooks.module_id}:[a-z][a-z-]*", permission.name):
             raise ModuleFailure(
                 f"its permission {permission.name!r} is not named {hooks.module_id}:<verb>",

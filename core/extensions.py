@@ -104,11 +104,19 @@ class Extension(Generic[P, T]):
                 return await self.implementation(*args, **kwargs)
         except Problem:
             raise
-        except Exception as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if _is_ours(error):
+                raise
             log.exception("extension failed", point=self.point, module=self.module)
             if self.policy.on_error == "skip":
                 return None
             raise ExtensionFailed(f"{self.module} failed in {self.point}.") from error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether somebody cancels this task, rather than an implementation raising what it likes."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def policy_of(point: Callable[..., Any]) -> Policy:

@@ -26,7 +26,7 @@ from core.extensions import Extension, policy_of
 from core.hooks import Hooks
 from core.http.access import check_routes
 from core.http.version import VersionApp, version_number
-from core.identity import SCOPE_AUTHENTICATORS, Authenticator
+from core.identity import SCOPE_AUTHENTICATORS, Asked, Authenticator
 from core.lives import Lives, Manager, StartFailure, blame, could_not_start
 from core.module_context import ModuleContext, World
 from core.process import Resources
@@ -102,7 +102,7 @@ class Generation:
                     raise module.hooks.wrong("authenticators", "a list of callables", asked)
             except ModuleFailure as failure:
                 raise blame(module.id, failure) from failure
-            found.extend(asked)
+            found.extend(Asked(module.id, authenticator) for authenticator in asked)
             for index, authenticator in enumerate(asked):
                 scheme = getattr(authenticator, "scheme", None)
                 if scheme:

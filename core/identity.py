@@ -7,15 +7,21 @@ the generation is built (`core.http.access`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
+import structlog
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from core.errors import Forbidden, Unauthenticated
+from core.errors import Forbidden, Unauthenticated, Unavailable
 
+log = structlog.get_logger("tessera.identity")
+
+ROLES = ("user", "moderator", "admin")
+"""The roles that a user may have; a module with an authenticator of its own may bring others."""
 SCOPE_AUTHENTICATORS = "tessera.authenticators"
 SCOPE_PRINCIPAL = "tessera.principal"
 
@@ -53,6 +59,30 @@ class Authenticator(Protocol):
     when the caller presented something that is wrong (an expired token)."""
 
     def __call__(self, connection: HTTPConnection, /) -> Awaitable[Principal | None]: ...
+
+
+class Asked:
+    """A module's authenticator, which has a few seconds for its answer and may raise anything."""
+
+    SECONDS = 5.0
+
+    def __init__(self, module: str, authenticator: Authenticator) -> None:
+        self._module = module
+        self._authenticator = authenticator
+
+    async def __call__(self, connection: HTTPConnection, /) -> Principal | None:
+        """Raises Unavailable when there is no answer in time, and Unauthenticated."""
+        limit = asyncio.timeout(self.SECONDS)
+        try:
+            async with limit:
+                return await self._authenticator(connection)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            log.error("an authenticator gave no answer", module=self._module, seconds=self.SECONDS)
+            raise Unavailable("Who is calling cannot be found out just now.") from None
+        except SystemExit as error:
+            raise RuntimeError(f"the authenticator of {self._module} raised SystemExit") from error
 
 
 def _refuse_stranger(found: object, authenticator: object) -> None:

@@ -17,7 +17,8 @@ class Manifest:
 
     ``id`` equals the name of its entry point; ``core`` is a PEP 440 range that Tessera's version
     must lie in; ``requires`` names modules without which this one stays out, ``optional`` those
-    that are only loaded before it when they are there, ``conflicts`` those it cannot live beside.
+    that are only loaded before it when they are there, ``conflicts`` those it cannot live beside;
+    ``roles`` are those that its authenticators give to callers, beside user, moderator and admin.
 
     Raises ValueError when a field is malformed.
     """
@@ -29,9 +30,10 @@ class Manifest:
     optional: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     summary: str = ""
+    roles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("requires", "optional", "conflicts"):
+        for name in ("requires", "optional", "conflicts", "roles"):
             if isinstance(value := getattr(self, name), str):
                 raise ValueError(f"{name} is a text; write a tuple: {name}=({value!r},)")
         for name in (self.id, *self.requires, *self.optional, *self.conflicts):

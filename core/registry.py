@@ -18,7 +18,7 @@ from core.errors import ModuleFailure
 from core.events.groups import check_subscriptions
 from core.extensions import points_of
 from core.hooks import Hooks
-from core.identity import Permission
+from core.identity import ROLES, Permission
 from core.manifest import Manifest
 from core.ordering import order
 from core.steps import step
@@ -44,6 +44,7 @@ class Module:
     reason: str = ""
     remedy: str = ""
     code: str = ""
+    place: str = ""
     required: bool = False
     manifest: Manifest | None = None
     hooks: Hooks | None = None
@@ -61,6 +62,7 @@ class Module:
         self.reason = failure.reason
         self.remedy = failure.remedy
         self.code = failure.code
+        self.place = failure.place
         self.cause = failure.__cause__
         self.declared = Declarations()
 
@@ -165,7 +167,25 @@ def load(settings: Settings, *, excluded: Mapping[str, ModuleFailure] | None = N
     registry = Registry(modules, _order(modules))
     _gather_points(registry)
     _declare_all(registry, settings)
+    for module in registry.enabled:
+        if module.state == "enabled":
+            registry.guard(module, partial(check_roles, module, registry))
     return registry
+
+
+def check_roles(module: Module, registry: Registry) -> None:
+    """Raises ModuleFailure when a permission is given to a role that nobody can have."""
+    manifests = (m.manifest for m in registry.enabled if m.manifest is not None)
+    known = {*ROLES, *(role for manifest in manifests for role in manifest.roles)}
+    for permission in module.declared.permissions:
+        for role in permission.roles:
+            if role not in known:
+                raise ModuleFailure(
+                    f"its permission {permission.name!r} is for the role {role!r}, which nobody "
+                    f"has; there are {', '.join(sorted(known))}",
+                    remedy="mend the name, or declare the role: Manifest(roles=(...,))",
+                    place=permission.name,
+                )
 
 
 def _known(found: discovery.Found, section: ModuleSection | None) -> Module:

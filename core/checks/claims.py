@@ -12,12 +12,12 @@ from core.registry import Module, Registry
 
 
 def check_failures(registry: Registry) -> Iterator[Finding]:
-    """T001, and T002, T003, T004, T010 for a module that failed for what it claims."""
+    """T001, and T002, T003, T004, T010, T101 for a module that failed for what it claims."""
     for module in registry.failed:
         yield found(
             module.code if module.code in CODES else "T001",
             module=module.id,
-            place=_entry(module),
+            place=module.place or _entry(module),
             reason=module.reason,
             remedy=module.remedy or f"mend or disable {module.id}",
         )
@@ -29,17 +29,10 @@ def _entry(module: Module) -> str:
 
 
 def check_claims(context: CheckContext) -> Iterator[Finding]:
-    """T002 and T003 within one module."""
+    """T002 within one module."""
     for name in _twice(str(table.__tablename__) for table in context.tables):
         yield context.found(
             "T002", name, f"two of its classes are the table {name!r}", "give one another name"
-        )
-    for name in _twice(permission.name for permission in context.permissions):
-        yield context.found(
-            "T003",
-            name,
-            f"it declares the permission {name!r} twice, and only the last counts",
-            "declare it once, with all its roles",
         )
 
 

@@ -18,7 +18,9 @@ def check_routes(
     `permissions` and `contracts` are what the enabled modules declare and offer.
     """
     known, offered = set(permissions), set(contracts)
+    before: dict[tuple[str, str], Entry] = {}
     for entry in entries:
+        _refuse_twice(entry, before)
         if entry.access is None:
             raise ModuleFailure(
                 f"the route {entry} does not say who may call it",
@@ -38,3 +40,17 @@ def check_routes(
                     "which no enabled module offers",
                     remedy="offer it in services(), or require the module that does",
                 )
+
+
+def _refuse_twice(entry: Entry, before: dict[tuple[str, str], Entry]) -> None:
+    """FastAPI would call the first of two routes for ever, and show both in the schema."""
+    for method in entry.methods or {"WEBSOCKET"}:
+        earlier = before.setdefault((method, entry.pattern), entry)
+        if earlier is not entry:
+            places = f"{earlier.place} and {entry.place}"
+            raise ModuleFailure(
+                f"two routes are {method} {entry.path}: {places}; only the first would be called",
+                remedy="take one of them away",
+                code="T101",
+                place=f"{entry} ({entry.place})",
+            )

@@ -9,6 +9,8 @@ that FastAPI made for the route.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -74,6 +76,21 @@ class Entry:
 
     def __str__(self) -> str:
         return f"{','.join(sorted(self.methods or ('WEBSOCKET',)))} {self.path}"
+
+    @property
+    def pattern(self) -> str:
+        """Two routes with one pattern match the same paths, however their parameters are called."""
+        regex = getattr(self.context, "path_regex", None)
+        return re.sub(r"\?P<\w+>", "", regex.pattern) if regex is not None else self.path
+
+    @property
+    def place(self) -> str:
+        """``file:line`` of the function; its name where it has none."""
+        endpoint: Any = self.context.endpoint
+        code = getattr(inspect.unwrap(endpoint), "__code__", None) if endpoint else None
+        if code is None:
+            return str(getattr(endpoint, "__qualname__", endpoint))
+        return f"{code.co_filename}:{code.co_firstlineno}"
 
     def match(self, path: str) -> dict[str, Any] | None:
         """The path's parameters; None when the path is another."""

@@ -92,13 +92,16 @@ def test_extensions_are_called_in_order(garden: Garden, sqlite_url: str) -> None
         assert client.get("/v1/shop").json() == 100
 
 
+@pytest.mark.parametrize(
+    "error", ["RuntimeError", "SystemExit", "__import__('asyncio').CancelledError"]
+)
 @pytest.mark.parametrize(("on_error", "status"), [("fail", 500), ("skip", 200)])
 def test_a_failing_extension_does_what_the_point_says(
-    on_error: str, status: int, garden: Garden, sqlite_url: str
+    error: str, on_error: str, status: int, garden: Garden, sqlite_url: str
 ) -> None:
     """An implementation that raises fails the work by name, or is left out, as declared."""
     plant_owner(garden, on_error)
-    garden.plant("guest", guest("raise RuntimeError('secret inside')"))
+    garden.plant("guest", guest(f"raise {error}('secret inside')"))
     with serving(sqlite_url, "shop", "guest") as client:
         answer = client.get("/v1/shop")
         assert answer.status_code == status

@@ -44,7 +44,9 @@ def test_authenticators_say_who_calls(garden: Garden, sqlite_url: str) -> None:
     @hookimpl
     def authenticators(context): return [ByHeader(context)]
     """
-    garden.plant("guest", minimal("guest", WHO + textwrap.dedent(asks)))
+    garden.plant(
+        "guest", minimal("guest", WHO + textwrap.dedent(asks), manifest="roles=('looker',)")
+    )
     with serving(sqlite_url, "guest") as client:
         assert client.get("/v1/guest").status_code == 401
         assert client.get("/v1/guest", headers={"X-Role": "other"}).status_code == 403

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from fastapi.testclient import TestClient
 
 from core.errors import Refused
+from core.identity import Asked
 from tests.support.apps import app_for, serving
 from tests.support.plants import HEAD, Garden, minimal, with_route
 
@@ -70,6 +73,49 @@ BROKEN = {
             + "\n@hookimpl\ndef routers(version): return [make(dependencies=[requires('a:b')])]",
         ),
         "requires the permission 'a:b', which no enabled module declares",
+    ),
+    "a route that is declared twice": (
+        minimal(
+            "bad",
+            """
+            def one():
+                router = APIRouter(prefix="/bad", dependencies=[public])
+
+                @router.get("/{thing}")
+                async def read(thing: int) -> int:
+                    return 1
+
+                return router
+
+            def two():
+                router = APIRouter(prefix="/bad", dependencies=[public])
+
+                @router.api_route("/{other}", methods=["GET", "PUT"])
+                async def again(other: int) -> int:
+                    return 2
+
+                return router
+
+            @hookimpl
+            def routers(version): return [one(), two()]
+            """,
+        ),
+        "two routes are GET /bad/{other}: ",
+    ),
+    "a permission that is declared twice": (
+        minimal(
+            "bad",
+            "@hookimpl\ndef permissions():\n"
+            "    return [Permission('bad:do', roles=('user',)), Permission('bad:do')]",
+        ),
+        "it declares the permission 'bad:do' twice",
+    ),
+    "a permission for a role that is misspelt": (
+        minimal(
+            "bad",
+            "@hookimpl\ndef permissions(): return [Permission('bad:do', roles=('moderater',))]",
+        ),
+        "is for the role 'moderater', which nobody has; there are admin, moderator, user",
     ),
     "a prefix that belongs to another": (
         minimal(
@@ -364,3 +410,39 @@ def test_a_readiness_check_may_raise_anything(garden: Garden, sqlite_url: str) -
         assert answer.status_code == 503
         checks = answer.json()["modules"]["bad"]["checks"]
         assert checks == {"disk": {"status": "down", "reason": "gone"}}
+
+
+def test_an_authenticator_that_hangs_is_given_up(
+    garden: Garden, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who calls is asked for a limited time: then 503, and only the log names the module."""
+    monkeypatch.setattr(Asked, "SECONDS", 0.2)
+    garden.plant("good", with_route("good", access="requires()"))
+    garden.plant(
+        "bad",
+        minimal(
+            "bad",
+            """
+            import asyncio
+
+            async def who(connection):
+                await asyncio.sleep(60)
+
+            @hookimpl
+            def authenticators(context): return [who]
+            """,
+        ),
+    )
+    with serving(sqlite_url, "good", "bad") as client:
+        answer = client.get("/v1/good")
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "1"
+        assert "bad" not in answer.text
+
+
+def test_what_both_routes_are_is_said(garden: Garden, sqlite_url: str) -> None:
+    """Of two routes of one path and method, both places are named."""
+    garden.plant("bad", BROKEN["a route that is declared twice"][0])
+    with serving(sqlite_url, "bad") as client:
+        reason = client.get("/readyz").json()["modules"]["bad"]["reason"]
+        assert re.search(r"module\.py:\d+ and .*module\.py:\d+; only the first", reason)
