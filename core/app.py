@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from core import watchdog
 from core.errors import TesseraError
 from core.generation import Generation
 from core.http.cors import Cors
@@ -96,6 +97,8 @@ class Tessera:
         Raises ConfigurationError, Refused or Unavailable, and leaves nothing open then.
         """
         settings = self._given or load_settings()
+        if self._given is None:  # a process of its own, not one of many applications in a test
+            watchdog.install()
         own_tasks(asyncio.get_running_loop())
         configure_logging(settings, quiet=self._quiet)
         self.resources = Resources(settings)
@@ -114,7 +117,7 @@ class Tessera:
             raise
         self.resources.events.start()
         self._edge = self._build_edge(settings, self.lifecycle)
-        if self._given is None:  # a process of its own, not one of many applications in a test
+        if self._given is None:
             self._hangup = Hangup(partial(reload, self.lifecycle))
             self._hangup.install()
             spare_the_collector()

@@ -8,11 +8,12 @@ old one has begun it ends; then its lifespans are left.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import structlog
 
-from core import last_start, preflight
+from core import last_start, marks, preflight, watchdog
 from core.courtesy import Worker, beside_traffic
 from core.db import migrations
 from core.dismantle import dismantle
@@ -25,6 +26,9 @@ from core.registry import CORE
 from core.settings import Settings
 
 log = structlog.get_logger("tessera.generation")
+
+SETTLE_SECONDS = 10.0
+"""How long after a start a module that blocks or ends the process is still kept out of the next."""
 
 
 class Lifecycle:
@@ -50,6 +54,7 @@ class Lifecycle:
         self._worker = Worker()
         self._swapping = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
+        self._watch = contextlib.ExitStack()
 
     @property
     def current(self) -> Generation:
@@ -91,6 +96,7 @@ class Lifecycle:
                 await last.stop()
             await self.settled()
             self._worker.close()
+            self._watch.close()
 
     async def _retire(self, old: Generation) -> None:
         """Let a replaced generation answer what it has begun, then end it."""
@@ -106,8 +112,26 @@ class Lifecycle:
                 await self._worker.run(dismantle, old, self._current)
 
     async def _make(self, settings: Settings) -> Generation:
-        """A started generation of every module that can start."""
+        """A started generation of every module that can start. Raises Refused."""
         excluded = await asyncio.to_thread(preflight.failures_of, settings)
+        with await self._watched(settings) as watch:
+            generation = await self._start(settings, excluded)
+            # Its tasks have only begun: what they do at first still counts as the start.
+            self._watch = watch.pop_all()
+            asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._watch.close)
+            return generation
+
+    async def _watched(self, settings: Settings) -> contextlib.ExitStack:
+        """What notes the modules that block or end this process; it is closed when all is well."""
+        self._watch.close()
+        fingerprints = await asyncio.to_thread(preflight.fingerprints_of, settings)
+        watch = contextlib.ExitStack()
+        if fingerprints:
+            watch.enter_context(marks.writing(fingerprints))
+            watch.enter_context(watchdog.starting(fingerprints))
+        return watch
+
+    async def _start(self, settings: Settings, excluded: dict[str, ModuleFailure]) -> Generation:
         while True:
             generation = await self._worker.run(self._build, settings, dict(excluded))
             try:

@@ -28,7 +28,7 @@ Manager = contextlib.AbstractAsyncContextManager[None]
 
 ENTER_SECONDS = 5.0
 """How long a module's lifespan may take to start, and to end."""
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 0.5
 """How long one that is cancelled may take to take note of it; then it is left behind."""
 
 

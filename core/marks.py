@@ -53,7 +53,7 @@ def recall(fingerprints: Fingerprints) -> dict[str, ModuleFailure]:
 @contextlib.contextmanager
 def writing(fingerprints: Fingerprints) -> Iterator[None]:
     """While the block lasts, the steps of these modules are written down as they are under way."""
-    path = KEPT.parent / UNDER_WAY.replace("*", str(os.getpid()))
+    path = _own()
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     head = json.dumps({"at": moment, "marks": dict(fingerprints)}).encode() + b"\n"
     try:
@@ -75,6 +75,15 @@ def writing(fingerprints: Fingerprints) -> Iterator[None]:
     finally:
         os.close(file)
         path.unlink(missing_ok=True)
+
+
+def end_writing() -> None:
+    """What is under way is known already: nobody needs to find it."""
+    _own().unlink(missing_ok=True)
+
+
+def _own() -> Path:
+    return KEPT.parent / UNDER_WAY.replace("*", str(os.getpid()))
 
 
 def _bury_the_dead() -> None:

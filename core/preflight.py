@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("tessera.preflight")
 
-STEP_SECONDS = 4.0
+STEP_SECONDS = 3.0
 """How long one step (an import, a hook, a factory) may work, or sleep."""
 CHILD_SECONDS = 170.0
 """How long the child may take in all; it ends by itself before."""
@@ -55,13 +55,25 @@ def failures_of(settings: Settings) -> dict[str, ModuleFailure]:
     """The enabled modules that must not be loaded; none where the settings want no preflight."""
     if not wanted(settings):
         return {}
-    found = discovery.find()
-    enabled = [found[n] for n, s in settings.modules.items() if s.enabled and n in found]
-    fingerprints = {module.id: fingerprint(module, settings) for module in enabled}
-    failures = marks.recall(fingerprints)
+    failures = marks.recall(fingerprints_of(settings))
     # What came in one piece with core is as much to be trusted as core, which runs already.
-    strangers = [m for m in enabled if m.distribution != DISTRIBUTION and m.id not in failures]
+    strangers = [
+        module
+        for module in _enabled(settings)
+        if module.distribution != DISTRIBUTION and module.id not in failures
+    ]
     return failures | inspect(strangers, settings)
+
+
+def fingerprints_of(settings: Settings) -> dict[str, str | None]:
+    """The fingerprint of each enabled module; none where the settings want no preflight."""
+    enabled = _enabled(settings) if wanted(settings) else []
+    return {module.id: fingerprint(module, settings) for module in enabled}
+
+
+def _enabled(settings: Settings) -> list[Found]:
+    found = discovery.find()
+    return [found[n] for n, s in settings.modules.items() if s.enabled and n in found]
 
 
 def inspect(

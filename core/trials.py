@@ -1,8 +1,8 @@
 """The process in which modules are tried: it imports core once, and forks for each trial.
 
 A trial is a rehearsal of some modules in a fork, which may die or fall silent; its last step names
-the module at fault. Modules are tried in a few batches side by side; when one fails, its modules
-are tried again one by one, so that however many hang, it takes the time of two.
+the module at fault. Modules are tried in a few batches side by side; when one fails, its other
+modules are tried alone, so that however many hang, it takes the time of two.
 
 ``python -m core.trials`` reads a pickled `Question` and writes its answer as JSON.
 """
@@ -18,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FOR_MODULES = plugin
 """What every module imports: imported here, it is core's time and not the first module's."""
-AT_ONCE = 8
+AT_ONCE = 16
 """Trials side by side; one that hangs costs no processor time, or is soon ended."""
 Batch = Sequence[str]
 DONE = b"\tdone"
@@ -124,21 +124,9 @@ def _rehearse(question: Question, names: Batch, folder: Path, pipe: int) -> NoRe
 
 
 def answer(question: Question) -> Answer:
-    """Try every module: in batches, then those of batches that failed one by one. Blocks."""
+    """Try every module, in batches side by side, and alone where a batch failed. Blocks."""
     found = Answer()
-    size = -(-len(question.names) // AT_ONCE)
-    batches = [question.names[i : i + size] for i in range(0, len(question.names), size or 1)]
-    unclear = _try(question, batches, found)
-    alone = [[name] for batch in unclear if len(batch) > 1 for name in batch]
-    _try(question, [names for names in alone if names[0] not in found.failed], found)
-    return found
-
-
-def _try(
-    question: Question, batches: Iterable[Sequence[str]], found: Answer
-) -> list[Sequence[str]]:
-    """Try batches side by side; gives those that did not pass."""
-    waiting, unclear = list(batches), []
+    waiting = [batch for i in range(AT_ONCE) if (batch := question.names[i::AT_ONCE])]
     running: dict[int, Trial] = {}
     with selectors.DefaultSelector() as selector:
         while waiting or running:
@@ -149,14 +137,19 @@ def _try(
             for trial in _ended(selector, running):
                 selector.unregister(trial.pipe)
                 del running[trial.pipe]
-                fault = trial.end()
-                if trial.passed:
-                    found.passed.extend(trial.names)
-                else:
-                    unclear.append(trial.names)
-                if fault is not None:
-                    found.failed.setdefault(*fault)
-    return unclear
+                _take(found, trial)
+                if not trial.passed and len(trial.names) > 1:
+                    waiting += [[name] for name in trial.names if name not in found.failed]
+    return found
+
+
+def _take(found: Answer, trial: Trial) -> None:
+    """What a trial that has ended tells of its modules."""
+    fault = trial.end()
+    if trial.passed:
+        found.passed.extend(trial.names)
+    if fault is not None:
+        found.failed.setdefault(*fault)
 
 
 def _ended(selector: selectors.BaseSelector, running: dict[int, Trial]) -> list[Trial]:

@@ -27,10 +27,12 @@ def inspect() -> Registry:
     """
     from core import last_start, preflight
     from core.generation import compose
+    from core.logs import configure_logging
     from core.process import Resources
     from core.settings import load_settings
 
     settings = load_settings()
+    configure_logging(settings, quiet=True)
     excluded = preflight.failures_of(settings)
     resources = Resources(settings)
     registry = compose(settings, resources=resources, excluded=excluded).registry

@@ -23,9 +23,11 @@ def export(version: Annotated[str, typer.Argument(help="v1 or 1, v2 or 2.")]) ->
     """Print a version's OpenAPI schema. Needs no server and no database."""
     from core import preflight
     from core.generation import compose
+    from core.logs import configure_logging
     from core.process import Resources
 
     settings = load_settings()
+    configure_logging(settings, quiet=True)
     excluded = preflight.failures_of(settings)
     versions = compose(settings, resources=Resources(settings), excluded=excluded).versions
     name = f"v{version.removeprefix('v')}"

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from core import restart, watchdog
 from core.errors import ConfigurationError, Refused, TesseraError
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
@@ -50,10 +51,12 @@ def serve(
     configure_logging(settings)
     count = workers or settings.server.workers
     settings.refuse_unsafe(workers=count)
+    watchdog.install(restart.leave if reload else restart.again)
     if count > 1:
         preflight(settings)  # else every worker would fail, and be started again, for ever
         configure_logging(settings)  # that was quiet; what is said from here on is wanted
     bound = bind(host or settings.server.host, settings.server.port if port is None else port)
+    restart.keep(bound)
     try:
         run(bound, settings, workers=count, reload=reload)
     finally:
@@ -61,7 +64,12 @@ def serve(
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to that address. Raises Refused with one clear line when it cannot be."""
+    """A socket bound to that address, or the one that this process was handed.
+
+    Raises Refused with one clear line when it cannot be.
+    """
+    if (given := restart.handed_over()) is not None:
+        return given
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,115 @@
+"""A thread that looks after the others while modules start: has one been in a step for too long?
+
+The rehearsal finds what always hangs. What hangs only for real (a server that does not answer,
+asked by a blocking call) blocks the loop, where nothing else can help it. The watchdog writes down
+which module it is, shows the stack, and lets the process begin anew; the next start keeps the
+module out.
+
+Once modules have started it only tells of one that blocks. Requests are not watched at all, and the
+code of migrations neither: those may take long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+
+from core import marks, restart, steps
+from core.marks import Fingerprints
+from core.patience import Patience
+from core.steps import Step
+
+log = structlog.get_logger("tessera.watchdog")
+
+BLOCKED_SECONDS = 6.0
+"""How long a module may block a thread, working or asleep: the host is to be ready within 15 s."""
+DEBUGGERS = frozenset({"bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy"})
+
+_watchdog: Watchdog | None = None
+
+
+def install(end: Callable[[], NoReturn] = restart.leave) -> None:
+    """Watch this process from now on; `end` ends or renews it. The first to install decides."""
+    global _watchdog
+    if _watchdog is None:
+        _watchdog = Watchdog(end)
+        threading.Thread(target=_watchdog.watch, name="tessera-watchdog", daemon=True).start()
+
+
+@contextlib.contextmanager
+def starting(fingerprints: Fingerprints) -> Iterator[None]:
+    """While the block lasts, a module that blocks this process is kept out of the next."""
+    if _watchdog is not None:
+        _watchdog.starting.append(fingerprints)
+    try:
+        yield
+    finally:
+        if _watchdog is not None:
+            _watchdog.starting.remove(fingerprints)
+
+
+class Watchdog:
+    """Looks at the steps under way, again and again."""
+
+    def __init__(self, end: Callable[[], NoReturn]) -> None:
+        self.starting: list[Fingerprints] = []
+        self._end = end
+        self._patience: dict[Step, Patience] = {}
+        self._told: Step | None = None
+
+    def watch(self) -> None:
+        """For as long as the process lives."""
+        while True:
+            time.sleep(Patience.TICK)
+            self._look()
+
+    def _look(self) -> None:
+        watched = [step for step in steps.under_way() if step.doing != steps.MIGRATION]
+        before = self._patience
+        self._patience = {step: before.get(step) or _patient(step) for step in watched}
+        for step, patience in self._patience.items():
+            frame = sys._current_frames().get(step.ident)
+            if patience.ends() and frame is not None and not _is_debugged(frame):
+                self._act(step, "".join(traceback.format_stack(frame)))
+
+    def _act(self, step: Step, stack: str) -> None:
+        if not self.starting:
+            if step is not self._told:
+                log.warning("a module blocks", module=step.module, step=step.doing, stack=stack)
+            self._told = step
+            return
+        log.critical(
+            "a module blocks the start: this process begins anew without it",
+            module=step.module,
+            step=step.doing,
+            seconds=BLOCKED_SECONDS,
+            stack=stack,
+        )
+        if not marks.note(step, "blocked the process", self.starting[-1]):
+            log.critical("it cannot be noted, and would block again", file=str(marks.KEPT))
+            restart.leave()
+        marks.end_writing()
+        self._end()
+
+
+def _patient(step: Step) -> Patience:
+    return Patience(os.getpid(), thread=step.thread, seconds=BLOCKED_SECONDS)
+
+
+def _is_debugged(frame: FrameType | None) -> bool:
+    """Whether somebody looks at that code step by step, and so blocks it on purpose."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if frame.f_trace is not None or name in DEBUGGERS:
+            return True
+        frame = frame.f_back
+    return False

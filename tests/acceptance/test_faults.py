@@ -1,0 +1,362 @@
+"""Whatever one module does wrong, a real server is ready in time, serves, and says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.plants import HEAD, Garden, minimal, with_route
+from tests.support.processes import ROOT, Installation, Server
+
+READY_SECONDS = 15.0
+IDLE_SECONDS = 0.7
+"""What `config show` takes on two cores that do nothing else, with room to spare."""
+EXIT = "import os; os._exit(7)"
+FOREVER = "import time; time.sleep(1e9)"
+REALLY = "'tessera-rehearsal' not in __import__('os').getcwd()"
+
+ROUTES = """
+def make(prefix, *, twice=False, **options):
+    router = APIRouter(prefix=prefix, **options)
+
+    @router.get("")
+    async def read() -> int:
+        return 1
+
+    if twice:
+        @router.get("")
+        async def again() -> int:
+            return 2
+
+    return router
+
+@hookimpl
+def routers(version): return [make({made})]
+"""
+LIFE = """
+from contextlib import asynccontextmanager
+import asyncio
+
+@asynccontextmanager
+async def life():
+    {begin}
+    yield
+
+@hookimpl
+def lifespan(context): return life()
+"""
+TABLE = """
+class Thing(table_base("{id}"), table=True):
+    __tablename__ = "{table}"
+    id: int | None = BigId()
+
+@hookimpl
+def tables(): return [Thing]
+"""
+SETTINGS = """
+from pydantic import BaseModel, ConfigDict
+
+class S(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    points: int = 1
+
+@hookimpl
+def settings(): return S
+"""
+SERVICE = """
+import planted_good.contracts as contracts
+
+@hookimpl
+def services(): return {contracts.Shared: lambda context: None}
+"""
+
+
+def hook(name: str, work: str) -> str:
+    """A hook that does this."""
+    return f"@hookimpl\ndef {name}:\n    {work}\n"
+
+
+def routes(made: str) -> str:
+    """A router made so."""
+    return ROUTES.replace("{made}", made)
+
+
+def life(begin: str) -> str:
+    """A lifespan that begins so."""
+    return LIFE.replace("{begin}", begin)
+
+
+# What is wrong: (source, or the body of a module with a manifest), what the reason says.
+WRONG: dict[str, tuple[str, str]] = {
+    "importing": ("import no_such_package", "importing planted_importing.module failed"),
+    "exiting": ("raise SystemExit(3)", "SystemExit: 3"),
+    "syntax": ("def broken(:", "SyntaxError"),
+    "gone": (EXIT, "its import ended the whole process (exit code 7)"),
+    "renamed": (minimal("other"), "its manifest says 'other', its entry point 'renamed'"),
+    "old": (minimal("old", manifest="core='>=9'"), "it was made for core >=9"),
+    "lonely": (minimal("lonely", manifest="requires=('nobody',)"), "requires 'nobody', which is"),
+    "needy": (minimal("needy", manifest="requires=('importing',)"), "'importing', which failed"),
+    "one": (minimal("one", manifest="requires=('two',)"), "in a circle: one -> two -> one"),
+    "two": (minimal("two", manifest="requires=('one',)"), "in a circle: "),
+    "raising": (hook("tables()", "raise OSError('boom')"), "its hook tables() failed: OSError"),
+    "leaving": (hook("permissions()", EXIT), "its hook permissions() ended the whole process"),
+    "blocking": (hook("services()", FOREVER), "its hook services() did not return within 3 s"),
+    "looping": (hook("hookspecs()", "while True: pass"), "hookspecs() did not return within 3 s"),
+    "unset": (SETTINGS, 'unknown key "modules.unset.pints"'),
+    "route": (routes("'/route', twice=True, dependencies=[public]"), "two routes are GET /route"),
+    "prefix": (routes("'/good', dependencies=[public]"), "the prefix '/good' in v1 belongs to"),
+    "open": (routes("'/open'"), "the route GET /open does not say who may call it"),
+    "table": (TABLE.format(id="table", table="good_things"), "does not start with 'table_'"),
+    "permit": (
+        "@hookimpl\ndef permissions(): return [Permission('good:do')]\n",
+        "its permission 'good:do' is not named permit:<verb>",
+    ),
+    "role": (
+        "@hookimpl\ndef permissions(): return [Permission('role:do', roles=('moderater',))]\n",
+        "'moderater', which nobody has",
+    ),
+    "served": (SERVICE, "the service 'Shared' is already claimed by 'good'"),
+    "migrating": (
+        hook("migrations()", "return 'planted_migrating:migrations'"),
+        "its migration failed: RuntimeError: no column",
+    ),
+    "nowhere": (
+        hook("migrations()", "return 'planted_nowhere:migrations'"),
+        "migrations 'planted_nowhere:migrations': no such folder",
+    ),
+    "failing": (life("raise OSError('no bank')"), "it could not start: OSError: no bank"),
+    "slow": (life("await asyncio.sleep(1e9)"), "its lifespan did not start within 5 s"),
+    "deaf": (
+        life(
+            "while True:\n        try: await asyncio.sleep(1e9)\n"
+            "        except asyncio.CancelledError: pass"
+        ),
+        "its lifespan did not start within 5 s",
+    ),
+    "stuck": (life(FOREVER), "its lifespan did not return within 3 s"),
+}
+WHOLE = (
+    "importing",
+    "exiting",
+    "syntax",
+    "gone",
+    "renamed",
+    "old",
+    "lonely",
+    "needy",
+    "one",
+    "two",
+)
+HARMLESS = {
+    "silent": "import sys, logging\nsys.stderr.close()\nlogging.disable(logging.CRITICAL)\n",
+    "quitter": life("asyncio.get_running_loop().create_task(quit())")
+    + "\nasync def quit(): raise SystemExit(5)\n",
+}
+CONTRACT = "class Shared: pass\n"
+REVISION = """
+revision, down_revision = "0001", None
+def upgrade(): raise RuntimeError("no column")
+def downgrade(): pass
+"""
+
+
+Faulty = tuple["Deployment", Server]
+
+
+class Deployment(Installation):
+    """Planted modules in a folder of their own."""
+
+    def __init__(self, folder: Path, garden: Garden, *modules: str, **options: Any) -> None:
+        super().__init__(folder, f"sqlite+aiosqlite:///{folder / 'tessera.db'}")
+        self.environ = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(garden.folder)])}
+        self.enable(*modules, **options)
+
+    def enable(self, *modules: str, **options: Any) -> None:
+        """Write the settings anew."""
+        text = f'[database]\nurl = "sqlite+aiosqlite:///{self.folder / "tessera.db"}"\n'
+        for name in modules:
+            text += f"[modules.{name}]\nenabled = true\n"
+            text += "".join(f"{k} = {json.dumps(v)}\n" for k, v in options.get(name, {}).items())
+        (self.folder / "settings.toml").write_text(text)
+
+    def list_modules(self) -> dict[str, dict[str, str]]:
+        """``modules list --json`` by id."""
+        done = self.run("modules", "list", "--json")
+        return {entry["id"]: entry for entry in json.loads(done.stdout)}
+
+
+def modules_of(server: Server) -> dict[str, Any]:
+    """What /readyz says of each module."""
+    found: dict[str, Any] = server.call("GET", "/readyz").json()["modules"]
+    return found
+
+
+def plant_all(garden: Garden) -> None:
+    """Every fault, the harmless ones, and two that are well."""
+    garden.plant("good", with_route("good") + SERVICE)
+    garden.file("planted_good", "contracts.py", CONTRACT)
+    garden.plant("late", with_route("late"))
+    garden.plant("fresh", minimal("fresh", WRONG["stuck"][0]))  # for later
+    for name, (source, _) in WRONG.items():
+        garden.plant(name, source if name in WHOLE else minimal(name, source))
+    for name, body in HARMLESS.items():
+        garden.plant(name, with_route(name).replace(HEAD, HEAD + body, 1))
+    garden.file("planted_migrating", "migrations/0001_first.py", REVISION)
+
+
+def patience(deployment: Deployment) -> float:
+    """15 s, and more where the machine is so busy that the command line alone takes its time."""
+    began = time.monotonic()
+    deployment.run("config", "show")
+    return READY_SECONDS * max(1.0, (time.monotonic() - began) / IDLE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    """A server with all faults at once, which was ready in time."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("faulty")
+        (folder / "garden").mkdir()
+        garden = Garden(folder / "garden", patch)
+        plant_all(garden)
+        names = ["good", *WRONG, *HARMLESS, "late"]
+        deployment = Deployment(folder, garden, *names, unset={"pints": 2})
+        limit = patience(deployment)
+        began = time.monotonic()
+        with deployment.serving() as server:
+            assert time.monotonic() - began < limit
+            yield deployment, server
+
+
+def test_ready_in_time_and_serving(faulty: Faulty) -> None:
+    """With every fault at once the server is ready in time, and the good modules serve."""
+    _, server = faulty
+    for name in ("good", "late", *HARMLESS):
+        assert server.call("GET", f"/v1/{name}").json() == {"module": name}
+        assert modules_of(server)[name] == {"state": "enabled"}
+
+
+def test_each_fault_is_told_in_every_place(faulty: Faulty) -> None:
+    """Reason and remedy are in /readyz, in the log, and in ``modules list``."""
+    deployment, server = faulty
+    told, listed, log = modules_of(server), deployment.list_modules(), unfolded(server.log)
+    for name, (_, reason) in WRONG.items():
+        assert told[name]["state"] == listed[name]["state"] == "failed", name
+        assert reason in told[name]["reason"], name
+        assert reason in listed[name]["reason"], name
+        assert told[name]["remedy"], name
+        assert told[name]["remedy"] == listed[name]["remedy"]
+        line = next(line for line in log if "module failed" in line and f"module={name} " in line)
+        assert unquoted(reason) in unquoted(line), name
+        assert unquoted(told[name]["remedy"]) in unquoted(line), name
+    assert {name for name, entry in listed.items() if entry["state"] == "failed"} == set(WRONG)
+
+
+def unfolded(log: str) -> list[str]:
+    """The lines of a log without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", log).splitlines()
+
+
+def unquoted(text: str) -> str:
+    """A text without the quotes that a log puts around it, or doubles."""
+    return re.sub(r"[\\\"']", "", text)
+
+
+@pytest.mark.parametrize("name", ["leaving", "route", "slow"])
+def test_info_tells_of_a_fault(faulty: Faulty, name: str) -> None:
+    """``modules info`` gives reason and remedy: in the child, when built, when started."""
+    deployment, server = faulty
+    done = deployment.run("modules", "info", name)
+    assert done.returncode == 1
+    assert WRONG[name][1] in done.stdout
+    assert modules_of(server)[name]["remedy"] in done.stdout
+
+
+def test_what_a_module_takes_is_put_back_and_told(
+    faulty: Faulty,
+) -> None:
+    """A module that closes standard error or switches the log off silences nobody."""
+    _, server = faulty
+    taken = [line for line in unfolded(server.log) if "it was put back" in line]
+    assert any("stderr" in line for line in taken)
+    assert any("logging.disable" in line for line in taken)
+    assert all("module=silent" in line for line in taken)
+    assert "module=quitter" in next(x for x in unfolded(server.log) if "end of the process" in x)
+
+
+def test_a_swap_to_a_deadly_module_drops_no_connection(
+    faulty: Faulty,
+) -> None:
+    """At SIGHUP a module that would hang the host is out by name, and a kept connection goes on."""
+    deployment, server = faulty
+    before = len(server.log)
+    with server.client() as client:
+        assert client.get("/v1/good").status_code == 200
+        deployment.enable("good", "fresh", "late")
+        server.process.send_signal(1)
+        deadline = time.monotonic() + 30
+        while "ready " not in server.log[before:]:
+            assert client.get("/v1/good").status_code == 200
+            assert time.monotonic() < deadline, server.log[before:]
+            time.sleep(0.05)
+        assert client.get("/v1/late").status_code == 200
+    assert modules_of(server)["fresh"]["reason"] == WRONG["stuck"][1]
+
+
+def test_what_hangs_only_for_real_is_kept_out_of_the_next_start(
+    tmp_path: Path, garden: Garden
+) -> None:
+    """A lifespan that blocks only outside of a rehearsal: the server begins anew without it."""
+    garden.plant("good", with_route("good"))
+    garden.plant("bad", minimal("bad", life(f"if {REALLY}: {FOREVER}")))
+    deployment = Deployment(tmp_path / "here", garden, "good", "bad")
+    limit = patience(deployment)
+    began = time.monotonic()
+    with deployment.serving() as server:
+        assert time.monotonic() - began < limit
+        assert server.call("GET", "/v1/good").status_code == 200
+        bad = modules_of(server)["bad"]
+        assert "its lifespan blocked the process at the start of" in bad["reason"]
+        assert bad["remedy"] == "mend it, or delete var/blocked.json to try it once more"
+        assert "time.sleep(1e9)" in server.log, "the stack is shown"
+    assert bad["reason"] == deployment.list_modules()["bad"]["reason"]
+    garden.file("planted_bad", "module.py", with_route("bad"))
+    with deployment.serving() as server:
+        assert modules_of(server)["bad"] == {"state": "enabled"}, "it was mended"
+
+
+def test_what_ends_the_process_for_real_is_kept_out_of_the_next_start(
+    tmp_path: Path, garden: Garden
+) -> None:
+    """A task that ends the process only outside of a rehearsal: the next start is without it."""
+    begin = f"asyncio.get_running_loop().create_task(end()) if {REALLY} else None"
+    body = life(begin) + f"\nasync def end():\n    await asyncio.sleep(0.5)\n    {EXIT}\n"
+    garden.plant("good", with_route("good"))
+    garden.plant("bad", minimal("bad", body))
+    deployment = Deployment(tmp_path / "here", garden, "good", "bad")
+    assert deployment.start().process.wait(timeout=60) == 7
+    with deployment.serving() as server:
+        assert server.call("GET", "/v1/good").status_code == 200
+        reason = modules_of(server)["bad"]["reason"]
+        assert "a task that it started ended the whole process at the start of" in reason
+
+
+@pytest.mark.parametrize("fault", ["raising", "stuck"])
+def test_a_required_module_that_fails_refuses_the_start(
+    fault: str, tmp_path: Path, garden: Garden
+) -> None:
+    """With ``required = true`` the start is refused: exit code 1 and one line with the reason."""
+    garden.plant(fault, minimal(fault, WRONG[fault][0]))
+    deployment = Deployment(tmp_path / "here", garden, fault, **{fault: {"required": True}})
+    done = deployment.run("serve", "--port", "0")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"tessera: module '{fault}' is required and failed: ")
+    assert WRONG[fault][1] in last
