@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -168,3 +169,18 @@ def test_points_that_give_everything_back(
     chosen = LoyaltySettings(points_per_unit=points, point_value_minor=value)
     context = CheckContext("loyalty", manifest(), settings=chosen, app=shop.app.settings)
     assert [found.code for found in gives_money_away(context)] == codes
+
+
+def test_points_go_with_whom_they_belonged_to(shop: Any) -> None:
+    """When a user is deleted, the account and what moved on it are gone soon, and no other's."""
+    admin = shop.as_admin()
+    body = {"name": "Carol", "email": "carol@loyalty.example"}
+    carol = admin.post("/users", json=body).json()["id"]
+    shop.grant(50, to=carol)
+    shop.grant(7, to=BOB)
+    assert admin.delete(f"/users/{carol}").status_code == 204
+    deadline = time.monotonic() + 10
+    while shop.points(carol):
+        assert time.monotonic() < deadline, "Carol still has points"
+        time.sleep(0.05)
+    assert shop.points(BOB) == 7

@@ -9,8 +9,19 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
-from core.plugin import CheckContext, Context, Finding, Manifest, Permission, hookimpl
+from core.plugin import (
+    CheckContext,
+    Context,
+    Finding,
+    Manifest,
+    Permission,
+    Subscription,
+    hookimpl,
+    on,
+)
 from modules.orders.contracts import PriceLines
+from modules.users.events import UserDeleted
+from tessera_loyalty import handlers
 from tessera_loyalty.api.v1.router import router as v1
 from tessera_loyalty.api.v2.router import router as v2
 from tessera_loyalty.models import Account, Movement
@@ -23,7 +34,7 @@ def manifest() -> Manifest:
     return Manifest(
         id="loyalty",
         version="1.0.0",
-        requires=("orders",),
+        requires=("users", "orders"),
         summary="Points: earned by orders, and paying for orders.",
     )
 
@@ -57,6 +68,11 @@ def services() -> Mapping[type[Any], Callable[[Context], Any]]:
 @hookimpl
 def permissions() -> Sequence[Permission]:
     return [Permission("loyalty:grant", summary="Give points away.")]
+
+
+@hookimpl
+def subscriptions() -> Sequence[Subscription]:
+    return [on(UserDeleted, handlers.user_deleted)]
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel.sql.expression import Select
 
@@ -62,3 +62,9 @@ async def move(
     await session.exec(statement)
     await session.exec(insert(movements), params=rows)
     return AccountDTO(account.user_id, points, account.redeem)
+
+
+async def forget(session: WritableSession, user_id: int) -> None:
+    """Somebody's account and all that moved on it."""
+    await session.exec(delete(movements).where(movements.c.user_id == user_id))
+    await session.exec(delete(accounts).where(_a.user_id == user_id))
