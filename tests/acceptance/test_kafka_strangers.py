@@ -174,7 +174,7 @@ def test_an_order_is_a_cloudevent_that_strangers_read(
         assert user in registered
         modules = {"users", "catalog", "orders"}
         assert topics_of(kafka, topic_prefix) == {f"{topic_prefix}.{it}": 4 for it in modules}
-        assert server.faults() == []
+        assert server.faults() == [], server.log
 
 
 def members(kafka: str, group: str) -> list[int]:
@@ -215,6 +215,54 @@ def test_of_five_consumers_on_four_partitions_one_idles(
         [(units,)] = query(postgres_url, "SELECT sum(units) FROM analytics_sales")
         assert units == 40
         assert query(postgres_url, "SELECT * FROM core_deliveries") == []
+
+
+def behind(place: Installation) -> int | None:
+    """What analytics has yet to be given, by `events status`; None while it waits elsewhere."""
+    status = json.loads(place.run("events", "status", "--json").stdout)
+    [group] = [it for it in status["groups"] if it["name"] == "analytics"]
+    return group["lag"] if status["relay"]["waiting"] == group["waiting"] == 0 else None
+
+
+@contextlib.contextmanager
+def ordering(place: Installation, *words: str) -> Iterator[None]:
+    """A server at which three orders of one unit have been placed."""
+    with place.serving(*words) as server:
+        product = server.product(server.login())
+        _, ann = server.register()
+        for _ in range(3):
+            order(server, ann, product)
+        yield
+
+
+@pytest.mark.slow
+def test_kafka_comes_and_goes_by_settings_alone(
+    place: Installation, postgres_url: str, topic_prefix: str, stranger: Any
+) -> None:
+    """A deployment begins without a broker, is given one, and is taken from it when the lag is
+    zero. What waited at each change is delivered after it, every order once; the topic has what
+    was sent while there was one."""
+    with_kafka = place.environ
+    without = {**with_kafka, "TESSERA_KAFKA__BOOTSTRAP_SERVERS": ""}
+
+    place.environ = without
+    with ordering(place):
+        until(lambda: sales(postgres_url) == 3)
+    with ordering(place, "--role", "api"):
+        pass  # what it records nobody relays before the next start
+    place.environ = with_kafka
+    with ordering(place):
+        until(lambda: sales(postgres_url) == 9)
+        until(lambda: behind(place) == 0)
+    with ordering(place, "--role", "api"):
+        pass
+    place.environ = without
+    with ordering(place):
+        until(lambda: sales(postgres_url) == 15)
+    [(units,)] = query(postgres_url, "SELECT sum(units) FROM analytics_sales")
+    assert units == 15
+    sent = {it.get_subject() for it in stranger("orders").events(6)}
+    assert sent == {str(number) for number in range(4, 10)}
 
 
 def waits(server: Server) -> list[str]:
