@@ -11,11 +11,12 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from core.checks.finding import CORE, Finding, found
+from core.checks.responses import sounds_secret
 from core.settings import Settings
 from core.settings_guards import SECRET_KEY_FILE, production_faults
 
 _NOT_SET = ("default", "made for this process", str(SECRET_KEY_FILE))
-SECRETS = ("app.secret_key", "database.url", "redis.url")
+SECRETS = ("app.secret_key", "database.url", "redis.url", "kafka.sasl_password")
 _GUESSED = re.compile(
     r"(postgres|postgresql|password|secret|admin|root|tessera|change.?me|1234\d*)?"
 )
@@ -64,11 +65,12 @@ def _server(settings: Settings) -> Iterator[Finding]:
             '"*" lets every web page call the API from its visitors\' browsers',
             "name the origins",
         )
-    if "*" in server.trusted_proxies:
+    if every := {"*", "0.0.0.0/0", "::/0"}.intersection(server.trusted_proxies):
         yield _found(
             "T904",
             "server.trusted_proxies",
-            '"*" lets every caller say from which address it comes: throttles and logs believe it',
+            f'"{min(every)}" lets every caller say from which address it comes: throttles and logs '
+            "believe it",
             "name the proxies' addresses or networks",
         )
     if not server.trusted_proxies:
@@ -153,8 +155,7 @@ def _files(settings: Settings) -> Iterator[Finding]:
                 "every user of the machine may change these settings",
                 f"chmod o-w {path}",
             )
-        secrets = [key for key in SECRETS if _holds_secret(settings, key)]
-        held = [key for key in secrets if _file(settings, origins.get(key, "")) == path]
+        held = [key for key in _secrets(settings) if _file(settings, origins.get(key, "")) == path]
         if held and mode & 0o004 and not _is_mounted(path):
             yield _found(
                 "T908",
@@ -174,6 +175,18 @@ def _file(settings: Settings, origin: str) -> Path | None:
     else:
         path = Path(origin)
     return path if origin and path.is_file() else None
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """The keys of all settings that hold a secret, of modules those that are named like one."""
+    own = [key for key in SECRETS if _holds_secret(settings, key)]
+    of_modules = [
+        f"modules.{module}.{key}"
+        for module, section in settings.modules.items()
+        for key, value in section.options.items()
+        if value and isinstance(value, str) and sounds_secret(key)
+    ]
+    return own + of_modules
 
 
 def _holds_secret(settings: Settings, key: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from core.checks import names
 from core.checks.context import CheckContext
 from core.checks.finding import Finding
 from core.checks.sources import Source, absolute
@@ -32,13 +33,49 @@ def check_imports(context: CheckContext) -> Iterator[Finding]:
 
 
 def imported_names(source: Source) -> Iterator[tuple[int, str]]:
-    """Each import of a file: its line and the dotted name, as far down as it is written."""
+    """Each import of a file: its line and the dotted name, as far down as it is written.
+
+    Wherever it stands, in a function or below ``if TYPE_CHECKING``, and also as a call of
+    ``importlib.import_module``.
+    """
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = absolute(node, source)
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call | ast.Subscript) and (name := _by_name(node, source)):
+            yield node.lineno, name
+
+
+_IMPORTERS = {
+    *("importlib.import_module", "pkgutil.resolve_name", "builtins.__import__"),
+    *("sys.modules", "sys.modules.get"),
+}
+
+
+def _by_name(node: ast.Call | ast.Subscript, source: Source) -> str:
+    """What ``import_module("…")`` or ``sys.modules["…"]`` asks for; empty for anything else."""
+    asked = node.func if isinstance(node, ast.Call) else node.value
+    if names.resolve(asked, source.imported, {}) not in _IMPORTERS:
+        return ""
+    given = [*node.args] if isinstance(node, ast.Call) else [node.slice]
+    name, package = [*(_text(it, source) for it in given), "", ""][:2]
+    return f"{package}{name}" if name.startswith(".") else name.replace(":", ".")
+
+
+def _text(node: ast.expr, source: Source) -> str:
+    """A text that is written there, or under a name of the file."""
+    if isinstance(node, ast.Name):
+        written = (
+            it.value
+            for it in source.tree.body
+            if isinstance(it, ast.Assign)
+            and any(isinstance(t, ast.Name) and t.id == node.id for t in it.targets)
+        )
+        node = next(written, node)
+    text = node.value if isinstance(node, ast.Constant) else ""
+    return text if isinstance(text, str) else ""
 
 
 def _owner(context: CheckContext, name: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from core.checks.sources import Source, absolute
+from core.checks.sources import Source, imported
 
 Names = dict[str, str | None]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -162,23 +162,6 @@ def bindings(
             clash = name in found and found[name] != told
             found[name] = seen[name] = UNKNOWN if clash else told
     return found
-
-
-def imported(node: ast.Import | ast.ImportFrom, source: Source) -> Iterator[tuple[str, str]]:
-    """Each name that an import binds, and what it stands for."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            top = alias.name.partition(".")[0]
-            yield (alias.asname, alias.name) if alias.asname else (top, top)
-        return
-    base = absolute(node, source)
-    for alias in node.names:
-        if alias.name == "*":
-            module = sys.modules.get(base)
-            names = getattr(module, "__all__", [n for n in vars(module or node) if n[0] != "_"])
-            yield from ((name, f"{base}.{name}") for name in names)
-        else:
-            yield alias.asname or alias.name, f"{base}.{alias.name}"
 
 
 def _assigned(

@@ -111,11 +111,16 @@ def _secret(context: CheckContext, route: Route, field: Field) -> Finding:
     )
 
 
+def sounds_secret(name: str) -> bool:
+    """Whether a name in snake case is one that text would be secret under."""
+    return bool(_SECRET.fullmatch(name) and not _NO_SECRET.fullmatch(name))
+
+
 def is_secret(field: Field) -> bool:
     """Whether a field holds text, is named like a secret, and does not say that it is meant."""
     names = {_snake(field.name), _snake(field.shown)}
     as_digits = any(map(_DIGITS.fullmatch, names))
-    as_text = any(_SECRET.fullmatch(name) and not _NO_SECRET.fullmatch(name) for name in names)
+    as_text = any(map(sounds_secret, names))
     return (as_text or as_digits) and _is_shown(field, as_digits) and not field.marked(MARK)
 
 

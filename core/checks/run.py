@@ -41,7 +41,6 @@ OF_A_MODULE: tuple[Callable[[CheckContext], Iterable[Finding]], ...] = (
     check_defaults,
     check_responses,
     check_validators,
-    check_offered,
     check_blocking,
     check_awaits,
     check_sessions,
@@ -103,6 +102,8 @@ def _all(
     for context in contexts:
         for check in OF_A_MODULE:
             yield from _guarded(context.module, check, context)
+        if registry[context.module].state == "enabled":  # a failed one could not offer any
+            yield from _guarded(context.module, check_offered, context)
     yield from _guarded(CORE, check_with_ruff, contexts)
     yield from _guarded(CORE, check_migrations, registry.migrations())
     if deploy:

@@ -25,6 +25,7 @@ _SLOW = re.compile(
 )
 _SLOW_METHODS = {"run_in_executor", "hash"}
 """By name, since what they belong to is often only a contract: ``credentials.hash(password)``."""
+_APART = {"asyncio.create_task", "asyncio.ensure_future"}
 _NO_USE = {"add", "add_all", "after_commit", "expunge", "expunge_all", "info", "is_modified"}
 """Methods of a session that send nothing."""
 
@@ -85,6 +86,7 @@ class _Walk:
         self._code = code
         self._unit = unit
         self._session = session
+        self._holders: set[str] = set()
         self.slow: dict[ast.Call, ast.Call] = {}
 
     def block(self, body: list[ast.stmt], used: ast.Call | None) -> ast.Call | None:
@@ -126,13 +128,28 @@ class _Walk:
         """Arguments come before the call that they are for."""
         if isinstance(node, names.Function | ast.Lambda):
             return used
-        for child in ast.iter_child_nodes(node):
+        for child in self._parts(node):
             used = self._expression(child, used)
+        if isinstance(node, ast.Assign) and self._makes_holder(node.value):
+            self._holders.update(t.id for t in node.targets if isinstance(t, ast.Name))
         if not isinstance(node, ast.Call):
             return used
         if used is not None and self._is_slow(node):
             self.slow.setdefault(node, used)
         return used or (node if self._uses(node) else None)
+
+    def _parts(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What is in an expression, but not the coroutine that only becomes a task of its own."""
+        for child in ast.iter_child_nodes(node):
+            apart = isinstance(node, ast.Call) and self._unit.resolve(node.func) in _APART
+            yield from ast.iter_child_nodes(child) if apart else (child,)
+
+    def _makes_holder(self, value: ast.expr) -> bool:
+        """Whether an object is made that keeps the session: ``things = Things(session)``."""
+        calls = [node for node in ast.walk(value) if isinstance(node, ast.Call)]
+        return any(
+            self._is_given(call) and self._is_class(call.func) for call in calls
+        ) and self._is_class(calls[0].func)
 
     def _is_slow(self, call: ast.Call) -> bool:
         return is_slow(self._code, self._unit, call)
@@ -141,10 +158,18 @@ class _Walk:
         function = call.func
         if isinstance(function, ast.Attribute) and self._is_session(function.value):
             return function.attr not in _NO_USE
-        given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        if not any(map(self._is_session, given)):
-            return False
-        return not isinstance(names.runtime(self._unit.resolve(function)), type)
+        if isinstance(function, ast.Attribute) and self._is_holder(function.value):
+            return call in self._unit.awaited
+        return self._is_given(call) and not self._is_class(function)
+
+    def _is_given(self, call: ast.Call) -> bool:
+        return any(map(self._is_session, [*call.args, *(it.value for it in call.keywords)]))
+
+    def _is_class(self, function: ast.expr) -> bool:
+        return isinstance(names.runtime(self._unit.resolve(function)), type)
+
+    def _is_holder(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id in self._holders
 
     def _is_session(self, node: ast.AST) -> bool:
         return isinstance(node, ast.Name) and node.id == self._session
@@ -157,7 +182,7 @@ def _leaves(statement: ast.stmt) -> bool:
 def is_slow(code: Code, unit: Unit, call: ast.Call, *, depth: int = 4) -> bool:
     """Whether a call is known to take its time, itself or in a coroutine of the same package."""
     target = unit.resolve(call.func)
-    if _SLOW.fullmatch(target):
+    if _SLOW.fullmatch(target) and not target.rpartition(".")[2][:1].isupper():
         return not (target.endswith(".sleep") and _is_zero(call))
     if isinstance(call.func, ast.Attribute) and call.func.attr in _SLOW_METHODS:
         return call in unit.awaited

@@ -6,17 +6,24 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """One Python file: its path, the dotted name it is imported by, and what is in it."""
 
     path: Path
     name: str
     tree: ast.Module
+
+    @cached_property
+    def imported(self) -> dict[str, str | None]:
+        """What the names stand for that its imports bind, wherever they stand."""
+        every = (n for n in ast.walk(self.tree) if isinstance(n, ast.Import | ast.ImportFrom))
+        return dict(pair for node in every for pair in imported(node, self))
 
     @property
     def package(self) -> str:
@@ -83,3 +90,20 @@ def absolute(node: ast.ImportFrom, source: Source) -> str:
     parts = source.package.split(".")
     base = parts[: len(parts) - node.level + 1]
     return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def imported(node: ast.Import | ast.ImportFrom, source: Source) -> Iterator[tuple[str, str]]:
+    """Each name that an import binds, and what it stands for."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            top = alias.name.partition(".")[0]
+            yield (alias.asname, alias.name) if alias.asname else (top, top)
+        return
+    base = absolute(node, source)
+    for alias in node.names:
+        if alias.name == "*":
+            module = sys.modules.get(base)
+            names = getattr(module, "__all__", [n for n in vars(module or node) if n[0] != "_"])
+            yield from ((name, f"{base}.{name}") for name in names)
+        else:
+            yield alias.asname or alias.name, f"{base}.{alias.name}"

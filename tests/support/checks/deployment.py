@@ -26,6 +26,17 @@ def stored(mode: int, key: str) -> Plot:
     return Plot(settings=settings(), deploy=True, prepare=kept(mode, **{key: ""}))
 
 
+def mailing(key: str) -> Plot:
+    """A deployment with an option of a module that is not enabled, in a file for all to read."""
+    modules = {"notifications": {"enabled": False, key: "shop-9f2KxQ"}}
+    origin = f"modules__notifications__{key}"
+    return Plot(
+        settings={**settings(), "modules": modules},
+        deploy=True,
+        prepare=kept(0o644, **{origin: ""}),
+    )
+
+
 POSTGRESQL = "postgresql+asyncpg://{}@db/shop"
 DEPLOYMENT = [
     Case(code, name, deployed(**bad), deployed(**good), at=at)
@@ -52,6 +63,13 @@ DEPLOYMENT = [
             "server.trusted_proxies",
             {"server": {"trusted_proxies": ["*"]}},
             {"server": {"trusted_proxies": ["10.0.0.0/8"]}},
+        ),
+        (
+            "T904",
+            "every address as a network",
+            "server.trusted_proxies",
+            {"server": {"trusted_proxies": ["0.0.0.0/0"]}},
+            {"server": {"trusted_proxies": ["10.0.0.0/8", "fd00::/8"]}},
         ),
         (
             "T905",
@@ -103,6 +121,13 @@ DEPLOYMENT = [
         "no secret in it",
         stored(0o644, "database__url"),
         stored(0o644, "database__pool_size"),
+        at="settings.toml",
+    ),
+    Case(
+        "T908",
+        "a module's password",
+        mailing("password"),
+        mailing("username"),
         at="settings.toml",
     ),
     Case(

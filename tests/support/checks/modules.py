@@ -78,6 +78,9 @@ def importing(line: str, *, requires: str = "") -> Plot:
     return Plot(source, others=OTHERS_CONTRACT, prepare=inside_of_good)
 
 
+TYPE_CHECKING = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+BY_NAME = "from importlib import import_module as load\n\ndef later():\n    return "
+
 MODULES = [
     Case(
         "T001",
@@ -126,6 +129,30 @@ MODULES = [
         "another module's service",
         importing("from planted_good.service import Clock  #<", requires="good"),
         importing("from planted_good import contracts", requires="good"),
+    ),
+    Case(
+        "T005",
+        "an import in a function",
+        importing("def later():\n    from planted_good.contracts import Clock  #<"),
+        importing("def later():\n    from planted_good.contracts import Clock", requires="good"),
+    ),
+    Case(
+        "T005",
+        "an import for types only",
+        importing(f"{TYPE_CHECKING}    from planted_good.contracts import Clock  #<"),
+        importing(f"{TYPE_CHECKING}    from planted_good.contracts import Clock", requires="good"),
+    ),
+    Case(
+        "T005",
+        "an import by name",
+        importing(f'{BY_NAME}load("planted_good.contracts")  #<'),
+        importing(f'{BY_NAME}print("planted_good.contracts")'),
+    ),
+    Case(
+        "T006",
+        "another module's service, by a name that is written elsewhere",
+        importing(f'NAME = "planted_good.service"\n{BY_NAME}load(NAME)  #<', requires="good"),
+        importing(f'NAME = "planted_good.contracts"\n{BY_NAME}load(NAME)', requires="good"),
     ),
     Case(
         "T007",

@@ -47,6 +47,7 @@ class Plot:
         origins = self.prepare(garden) if self.prepare else None
         names = [*self.others, *(["bad"] if self.source else [])]
         modules = {name: {"enabled": True} for name in names}
+        modules = {**self.settings.get("modules", {}), **modules}
         settings = Settings.for_tests(**{**self.settings, "modules": modules})
         settings._origins.update(origins or {})
         return run(settings, deploy=self.deploy)

@@ -60,4 +60,52 @@ SESSIONS = [
             await fetch()
         """,
     ),
+    bodies(
+        "T601",
+        "a repository that keeps the session",
+        bad="""
+        import asyncio
+        import httpx2
+
+        class Things:
+            def __init__(self, session):
+                self._session = session
+
+            async def get(self, thing):
+                return await self._session.get(Things, thing)
+
+        async def fetch():
+            async with httpx2.AsyncClient() as client:
+                return await client.get("https://rates.example")
+
+        async def read(session: WriteSession, thing):
+            things = Things(session)
+            await things.get(thing)
+            await fetch()  #<
+        """,
+        good="""
+        import asyncio
+        import httpx2
+
+        class Things:
+            def __init__(self, session):
+                self._session = session
+
+            async def get(self, thing):
+                return await self._session.get(Things, thing)
+
+        async def fetch():
+            async with httpx2.AsyncClient() as client:
+                return await client.get("https://rates.example")
+
+        async def read(session: WriteSession, thing):
+            things = Things(session)
+            await fetch()
+            await things.get(thing)
+
+        async def read_apart(session: WriteSession, thing):
+            await Things(session).get(thing)
+            asyncio.create_task(fetch())
+        """,
+    ),
 ]
