@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -67,3 +68,16 @@ def test_the_first_order_of_many_at_once(shop: Shop) -> None:
     tea = shop.product(stock=100)
     assert shop.at_once([lambda: shop.order(shop.bob, (tea, 1))] * 6) == [201] * 6
     assert shop.people.inside("loyalty", books) == {"account": 6 * 18, "earned": 6 * 18}
+
+
+def test_points_go_with_whom_they_belonged_to(shop: Shop) -> None:
+    """A deleted user's account and movements are gone soon, by the event alone; others stay."""
+    for person in (shop.ann, shop.bob):
+        grant = {"user_id": person.id, "points": 10}
+        assert shop.call("POST", "/v2/loyalty/grants", shop.admin, grant).status_code == 201
+    assert shop.call("DELETE", f"/v2/users/{shop.ann.id}", shop.admin).status_code == 204
+    deadline = time.monotonic() + 20
+    while shop.people.inside("loyalty", books) != {"account": 10, "granted": 10}:
+        assert time.monotonic() < deadline, shop.people.inside("loyalty", books)
+        time.sleep(0.05)
+    assert shop.call("GET", "/v2/loyalty/me", shop.bob).json()["points"] == 10
