@@ -1,0 +1,159 @@
+"""What must hold of events when processes are killed or frozen, on PostgreSQL and through Kafka.
+
+INV: every order that was answered 201 has exactly one effect a group, none that failed has any, and
+the versions of one order come in their order (`ledgers.check`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import ledgers, soak
+from tests.support.databases import empty_database
+from tests.support.fleet import Buyers, Fleet, fleet
+from tests.support.kafka import private_broker
+from tests.support.plants import Garden
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(soak.tier(400, 3000))]
+TRANSPORTS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """An empty PostgreSQL database."""
+    with empty_database("postgresql", tmp_path) as address:
+        yield address
+
+
+@pytest.fixture(params=TRANSPORTS)
+def broker(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A broker of the test's own, or none."""
+    if request.param == "embedded":
+        yield None
+        return
+    with private_broker() as mine:
+        yield mine
+
+
+def sections_of(broker: Any) -> dict[str, Any]:
+    """The settings that name it."""
+    if broker is None:
+        return {}
+    return {"kafka": {"bootstrap_servers": broker.servers, "partitions": 4}}
+
+
+def test_random_kills(url: str, broker: Any, tmp_path: Path, garden: Garden) -> None:
+    """Orders and their steps while APIs and workers (and the broker) are killed at random: INV, and
+    the backlog is empty within a minute of calm."""
+    chance, kills = soak.chance(), soak.tier(10, 100)
+    orders = soak.tier(500, 5_000)
+    victims: list[str] = []
+    place = tmp_path / "place"
+    with fleet(place, url, garden, apis=2, workers=2, **sections_of(broker)) as made:
+        buyers = Buyers(made, chance)
+        buyers.begin()
+        for number in range(1, kills + 1):
+            time.sleep(chance.uniform(0.3, 1.5))
+            if broker is not None and number % 5 == 0:
+                broker.kill()
+                victims.append("broker")
+                time.sleep(chance.uniform(0.2, 1.0))
+                broker.start()
+            else:
+                victims.append(made.kill_one(chance))
+            if number % 4 == 0:
+                made.wait_ready()
+        buyers.until(orders, seconds=soak.tier(200, 2_000))
+        buyers.end()
+        made.wait_ready()
+        calm = made.drain()
+        count = ledgers.check(url, buyers.answered)
+    told = {
+        "orders": buyers.placed,
+        "effects": count,
+        "kills": {it: victims.count(it) for it in victims},
+    }
+    soak.note("random kills", broker=broker is not None, drained=round(calm, 1), **told)
+    assert buyers.statuses[409] > 0  # orders that failed were among them
+
+
+MOVING = ("send.before", "send.after", "mark.before", "mark.after")
+EFFECT = ("effect.before", "effect.after", "effect.committed")
+EMBEDDED = ("claim.before", "claim.after", *MOVING, *EFFECT)
+KAFKA = (*soak.tier((), EMBEDDED[:2]), *MOVING, *EFFECT, "offset.before", "offset.after")
+API = ("record.before_commit", "record.after_commit")
+
+
+def test_failpoints(url: str, broker: Any, tmp_path: Path, garden: Garden) -> None:
+    """Processes killed at each named place, before and after commit, claim, send, mark, effect and
+    offset commit: INV."""
+    chance, times = soak.chance(), soak.tier(2, 20)
+    places = [*EMBEDDED, *API] if broker is None else KAFKA
+    wanted = [f"{name}:{chance.randint(1, 4)}" for name in places for _ in range(times)]
+    chance.shuffle(wanted)
+    with fleet(tmp_path / "place", url, garden, apis=1, workers=0, **sections_of(broker)) as made:
+        buyers = Buyers(made, chance, rate=20)
+        buyers.begin()
+        for at in range(0, len(wanted), 4):
+            all_die(made, wanted[at : at + 4])
+        made.start("worker").wait_ready()
+        buyers.end()
+        made.drain()
+        count = ledgers.check(url, buyers.answered)
+    soak.note("failpoints", broker=broker is not None, kills=len(wanted), effects=count)
+
+
+def all_die(made: Fleet, failpoints: list[str]) -> None:
+    """Start a process for each of these; each must die of it, at work."""
+    armed = [
+        (made.start("api" if name.startswith("record") else "worker", failpoint=name), name)
+        for name in failpoints
+    ]
+    deadline = time.monotonic() + 60
+    for server, name in armed:
+        while server.process.poll() is None:
+            assert time.monotonic() < deadline, f"{name} was never reached\n{server.log[-2000:]}"
+            time.sleep(0.05)
+        assert server.process.returncode == -9, f"{name}: {server.process.returncode}\n{server.log}"
+        (made.apis if server in made.apis else made.workers).remove(server)
+
+
+def test_a_relay_that_was_frozen(url: str, broker: Any, tmp_path: Path, garden: Garden) -> None:
+    """A worker is stopped (SIGSTOP) in the middle of sending, past the end of its lease, while
+    others take over; continued, it does no harm: INV."""
+    chance, rounds = soak.chance(), soak.tier(1, 20)
+    workers = soak.tier(3, 7)
+    place = tmp_path / "place"
+    with fleet(place, url, garden, apis=1, workers=workers, **sections_of(broker)) as made:
+        buyers = Buyers(made, chance, rate=30)
+        buyers.begin()
+        for number in range(rounds):
+            where = ("send.before", "send.after", "mark.before")[number % 3]
+            frozen = made.start("worker", failpoint=f"{where}:2:stop")
+            wait_stopped(frozen.process.pid)
+            time.sleep(3)  # twice the life of its lease
+            os.kill(frozen.process.pid, 18)  # SIGCONT
+            buyers.until(buyers.placed + 20)
+            made.workers.remove(frozen)
+            assert frozen.process.poll() is None
+            frozen.kill()
+        buyers.end()
+        made.drain()
+        count = ledgers.check(url, buyers.answered)
+    soak.note(
+        "frozen relay", broker=broker is not None, rounds=rounds, relays=workers + 1, effects=count
+    )
+
+
+def wait_stopped(pid: int) -> None:
+    """Until the process has stopped itself."""
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline, "it never came to its failpoint"
+        time.sleep(0.05)
