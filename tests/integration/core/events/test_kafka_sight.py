@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +18,16 @@ from core.events import lookout
 from core.events.pruning import prune_inbox
 from core.events.tables import inbox
 from core.settings import Settings
+from tests.integration.core.events.conftest import Bells
 from tests.integration.core.events.test_event_sight import get, seen
+from tests.integration.core.events.test_roles import postgres
 from tests.support import tower as towers
+from tests.support.apps import app_for
 from tests.support.kafka import make_topics
+from tests.support.plants import Garden
+from tests.support.processes import Installation
 
+__all__ = ["postgres"]
 pytestmark = pytest.mark.kafka
 
 
@@ -93,3 +102,118 @@ async def test_nothing_is_forgotten_while_the_broker_does_not_answer(bells: Any)
     with pytest.raises(Refused, match="what groups have received is kept"):
         await prune_inbox(bells.database, Settings.for_tests(kafka=away).kafka)
     assert towers.query(bells.url, "SELECT count(*) FROM core_inbox") == [(1,)]
+
+
+class Operator:
+    """Runs `tessera events …` in a deployment of tower and ledger on Kafka."""
+
+    def __init__(self, folder: Path, url: str, garden: Garden, **kafka: Any) -> None:
+        self.place = Installation(
+            folder,
+            url,
+            **{
+                "app": {"preflight": False},
+                "events": towers.QUICK,
+                "kafka": kafka,
+                "modules.tower": {"enabled": True},
+                "modules.ledger": {"enabled": True},
+            },
+        )
+        self.place.environ["PYTHONPATH"] = str(garden.folder)
+
+    def runs(self, *words: str) -> tuple[int, str, str]:
+        """Exit code, output, complaint."""
+        done = self.place.run("events", *words)
+        return done.returncode, done.stdout, done.stderr
+
+    def status(self) -> tuple[Any, str]:
+        """The document of `status --json`, and the complaint."""
+        code, out, said = self.runs("status", "--json")
+        assert code == 0, said
+        return json.loads(out), said
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(300)
+def test_roles_on_kafka_and_the_lag_on_the_command_line(
+    postgres: str, garden: Garden, kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """An API alone leaves events in the outbox; a worker sends and delivers them. A group left
+    behind has its lag in `events status`; with the broker away a line says why there is none."""
+    towers.plant(garden)
+    section = {"bootstrap_servers": kafka, "topic_prefix": topic_prefix, "partitions": 2}
+    operator = Operator(tmp_path / "place", postgres, garden, **section)
+    assert operator.place.run("db", "upgrade").returncode == 0
+    with operator.place.serving("--role", "api") as api:
+        for bell in (1, 2, 1):
+            assert api.call("POST", f"/v1/tower/{bell}").status_code == 201
+        time.sleep(1)
+        assert towers.waiting(postgres) == (3, 0)
+        with operator.place.serving("--role", "worker"):
+            deadline = time.monotonic() + 60
+            while len(towers.lines(postgres)) < 3:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            while operator.status()[0]["groups"][0]["lag"] != 0:
+                assert time.monotonic() < deadline
+    operator.place.environ["TESSERA_MODULES__LEDGER__ENABLED"] = "false"
+    with operator.place.serving() as server:
+        assert server.call("POST", "/v1/tower/3").status_code == 201
+        deadline = time.monotonic() + 60
+        while operator.status()[0]["groups"][0]["lag"] != 1:
+            assert time.monotonic() < deadline
+    _, out, _ = operator.runs("status")
+    assert "1 behind on Kafka" in out
+    operator.place.environ["TESSERA_KAFKA__BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
+    operator.place.environ["TESSERA_KAFKA__SEND_SECONDS"] = "1"
+    told, said = operator.status()
+    assert told["groups"][0]["lag"] is None
+    assert (said.count("\n"), "the lag is not known" in said) == (1, True)
+    code, _, said = operator.runs("prune")
+    assert (code, said.count("\n")) == (1, 1)
+    assert "what groups have received is kept" in said
+
+
+@pytest.mark.timeout(300)
+async def test_what_the_broker_did_not_take_is_mended_on_the_command_line(
+    database_url: str, garden: Garden, kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """`relay` is a group to `failed`, `retry` and `discard`; `status` and /metrics have its dead."""
+    from core.plugin import record
+
+    tower, ledger = towers.plant(garden)
+    section = {"bootstrap_servers": kafka, "topic_prefix": topic_prefix}
+    small = {**section, "max_message_bytes": 2000}
+    app = app_for(database_url, "tower", "ledger", events=towers.QUICK, kafka=small)
+    await app.start()
+    try:
+        bells = Bells(app, database_url, tower, ledger)
+        async with bells.database.write() as session:
+            record(session, tower.Struck(bell=1, count=10**3000), version=1)
+            record(session, tower.Struck(bell=1, count=2), version=2)
+        [letter] = await bells.dead(1)
+        found = await seen(app)
+        assert found["tessera_outbox_dead"] == found["tessera_events_dead_total{relay}"] == 1
+        operator = Operator(tmp_path / "place", database_url, garden, **section)
+        await asyncio.to_thread(_mend, operator, letter.number)
+        assert await bells.effects(1) == [(1, 2)]
+    finally:
+        await app.stop()
+
+
+def _mend(operator: Operator, number: int) -> None:
+    told, _ = operator.status()
+    assert (told["relay"]["dead"], told["relay"]["waiting"]) == (1, 1)
+    code, out, _ = operator.runs("failed", "--group", "relay")
+    assert (code, out.startswith(f"relay {number}: tower.bell_struck.v1 of tower.bell/1")) == (
+        1,
+        True,
+    )
+    assert "1 wait behind it" in out
+    code, out, _ = operator.runs("retry", "relay", str(number))
+    assert (code, "1 dead letters to be tried again" in out) == (0, True)
+    deadline = time.monotonic() + 30
+    while operator.runs("failed", "--json")[0] == 0:  # it is too large still
+        assert time.monotonic() < deadline
+    code, out, _ = operator.runs("discard", "relay", "--all")
+    assert (code, "1 dead letters discarded" in out) == (0, True)
