@@ -178,7 +178,7 @@ def test_roles_on_kafka_and_the_lag_on_the_command_line(
 async def test_what_the_broker_did_not_take_is_mended_on_the_command_line(
     database_url: str, garden: Garden, kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """`relay` is a group to `failed`, `retry` and `discard`; `status` and /metrics have its dead."""
+    """`relay` is a group to `failed`, `retry` and `discard`; `status` and /metrics count it."""
     from core.plugin import record
 
     tower, ledger = towers.plant(garden)
