@@ -63,6 +63,7 @@ class Generation:
         self._gather_extensions()
         self.authenticators = [*authenticators, *self._ask_authenticators()]
         self.readiness: dict[str, Mapping[str, Callable[[], Any]]] = {}
+        self.asking: dict[tuple[str, str], asyncio.Task[dict[str, str]]] = {}
         self.in_flight = 0
         self._idle: asyncio.Event | None = None
         self.scope_extras: Scope = {

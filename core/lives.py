@@ -130,8 +130,7 @@ class Life:
         if task.done():
             _error_of(task)
         else:
-            asyncio._unregister_task(task)
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # as gather does
+            steps.leave_behind(task)
             log.error("lifespan swallows its cancellation: it is left behind", module=self._module)
 
     def _note_early_end(self, task: asyncio.Task[None]) -> None:

@@ -144,6 +144,12 @@ def create_task(
     return asyncio.get_running_loop().create_task(owned, name=name, context=context)
 
 
+def leave_behind(task: asyncio.Task[Any]) -> None:
+    """Let a task be that takes no note of its cancellation: the end of the loop waits for none."""
+    asyncio._unregister_task(task)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # as gather does
+
+
 def own_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """From now on tasks that are started in a module's code on this loop belong to the module."""
     before = loop.get_task_factory()
@@ -154,7 +160,7 @@ def own_tasks(loop: asyncio.AbstractEventLoop) -> None:
 
 class _Factory:
     def __init__(self, before: Any) -> None:
-        self._before = before or _plain
+        self._before = before
 
     def __call__(
         self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any
@@ -163,9 +169,7 @@ class _Factory:
         module = _owner.get() if context is None else context.get(_owner)
         if module is not None and not isinstance(work, Owned):
             work = Owned(work, module, TASK)
+        if self._before is None:
+            return asyncio.Task(work, loop=loop, **options)
         task: asyncio.Future[Any] = self._before(loop, work, **options)
         return task
-
-
-def _plain(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
-    return asyncio.Task(work, loop=loop, **options)

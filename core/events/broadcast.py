@@ -145,7 +145,7 @@ class Broadcaster:
                 await self._call(listener, row)
             except Undecodable as error:
                 log.warning("a broadcast is unreadable", module=listener.module, reason=str(error))
-            except Exception:
+            except (Exception, SystemExit):  # a handler may raise anything
                 log.exception("a broadcast failed", module=listener.module, type=row.type)
 
     async def _call(self, listener: Listener, row: Any) -> None:

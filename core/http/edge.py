@@ -118,7 +118,7 @@ class Edge:
             if origin and self._cors is not None and scope["type"] == "http":
                 target = self._cors.guard(target)
             await target(child, receive, send_with_headers)
-        except Exception:
+        except (Exception, SystemExit):
             _note(info, child)
             # Starlette's error layer raises again after it has answered, for the server's log.
             log.exception("request failed", path=info.path, method=info.method)

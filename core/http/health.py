@@ -10,11 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core.events.backlog import stalls
+from core.steps import create_task, leave_behind
 
 if TYPE_CHECKING:
     from core.generation import Generation
 
 CHECK_SECONDS = 2.0
+GRACE_SECONDS = 0.2
+"""What a check that is out of time may take to end."""
+LATE = {"status": "down", "reason": f"no answer within {CHECK_SECONDS:.0f} s"}
 
 
 async def health(_request: Request) -> Response:
@@ -39,6 +43,7 @@ async def readiness(generation: Generation) -> tuple[bool, dict[str, Any]]:
     if resources.redis.configured:
         servers["redis"] = await _check(resources.redis.ping)
     events = await _events(generation) if ready else {"status": "unknown"}
+    asked = await _ask_modules(generation)
     modules: dict[str, Any] = {}
     for module in generation.registry:
         if module.state == "disabled":
@@ -46,16 +51,37 @@ async def readiness(generation: Generation) -> tuple[bool, dict[str, Any]]:
         entry: dict[str, Any] = {"state": module.state}
         if module.state == "failed":
             entry |= {"reason": module.reason, "remedy": module.remedy}
-        checks = {
-            name: await _check(check)
-            for name, check in generation.readiness.get(module.id, {}).items()
-        }
-        if checks:
+        if checks := asked.get(module.id):
             entry["checks"] = checks
             ready = ready and all(check["status"] == "ok" for check in checks.values())
         modules[module.id] = entry
     status = "ready" if ready else "not ready"
     return ready, {"status": status, "servers": servers, "events": events, "modules": modules}
+
+
+async def _ask_modules(generation: Generation) -> dict[str, dict[str, dict[str, str]]]:
+    """What the checks of the modules say, asked side by side, so that many that hang cost 2 s.
+
+    One that takes no note of its time limit is not asked again until it has an answer.
+    """
+    tasks = generation.asking
+    for module, checks in generation.readiness.items():
+        for name, check in checks.items():
+            if (module, name) not in tasks:
+                doing = f"its readiness check {name}"
+                tasks[module, name] = create_task(
+                    _check(check), module=module, doing=doing, name=f"tessera-ask-{module}"
+                )
+    if tasks:
+        await asyncio.wait(tasks.values(), timeout=CHECK_SECONDS + GRACE_SECONDS)
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for (module, name), task in list(tasks.items()):
+        if task.done():
+            del tasks[module, name]
+        else:
+            leave_behind(task)
+        found.setdefault(module, {})[name] = task.result() if task.done() else LATE
+    return found
 
 
 async def _events(generation: Generation) -> dict[str, Any]:
@@ -91,7 +117,7 @@ async def _check(check: Callable[[], Awaitable[None]]) -> dict[str, str]:
         async with asyncio.timeout(CHECK_SECONDS):
             await check()
     except TimeoutError:
-        return {"status": "down", "reason": f"no answer within {CHECK_SECONDS:.0f} s"}
+        return LATE
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise
     except BaseException as error:  # a module's check may raise anything, SystemExit included

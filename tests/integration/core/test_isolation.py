@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from fastapi.testclient import TestClient
 
 from core.errors import Refused
-from core.identity import Asked
 from tests.support.apps import app_for, serving
 from tests.support.plants import HEAD, Garden, minimal, with_route
 
@@ -357,87 +355,6 @@ def test_an_unknown_module_names_the_nearest(garden: Garden, sqlite_url: str) ->
     with serving(sqlite_url, "loyality") as client:
         entry = client.get("/readyz").json()["modules"]["loyality"]
         assert "did you mean 'loyalty'?" in entry["remedy"]
-
-
-STRANGE = {
-    "text": "return 'root'",
-    "a dictionary": "return {'id': 1}",
-    "an error": "raise RuntimeError('boom')",
-}
-
-
-@pytest.mark.parametrize("answer", STRANGE)
-def test_an_authenticator_that_is_wrong_lets_nobody_in(
-    answer: str, garden: Garden, sqlite_url: str
-) -> None:
-    """Whatever an authenticator gives that is no Principal opens no door."""
-    garden.plant("good", with_route("good", access="requires()"))
-    garden.plant(
-        "odd",
-        minimal(
-            "odd",
-            f"""
-            async def who(connection):
-                {STRANGE[answer]}
-
-            @hookimpl
-            def authenticators(context): return [who]
-            """,
-        ),
-    )
-    app = app_for(sqlite_url, "good", "odd")
-    with TestClient(app, raise_server_exceptions=False) as client:
-        assert client.get("/v1/good").status_code == 500
-
-
-def test_a_readiness_check_may_raise_anything(garden: Garden, sqlite_url: str) -> None:
-    """A check that exits makes the process not ready, in the document, and ends nothing."""
-    garden.plant(
-        "bad",
-        minimal(
-            "bad",
-            """
-            async def check():
-                raise SystemExit("gone")
-
-            @hookimpl
-            def readiness(context): return {"disk": check}
-            """,
-        ),
-    )
-    with serving(sqlite_url, "bad") as client:
-        answer = client.get("/readyz")
-        assert answer.status_code == 503
-        checks = answer.json()["modules"]["bad"]["checks"]
-        assert checks == {"disk": {"status": "down", "reason": "gone"}}
-
-
-def test_an_authenticator_that_hangs_is_given_up(
-    garden: Garden, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who calls is asked for a limited time: then 503, and only the log names the module."""
-    monkeypatch.setattr(Asked, "SECONDS", 0.2)
-    garden.plant("good", with_route("good", access="requires()"))
-    garden.plant(
-        "bad",
-        minimal(
-            "bad",
-            """
-            import asyncio
-
-            async def who(connection):
-                await asyncio.sleep(60)
-
-            @hookimpl
-            def authenticators(context): return [who]
-            """,
-        ),
-    )
-    with serving(sqlite_url, "good", "bad") as client:
-        answer = client.get("/v1/good")
-        assert answer.status_code == 503
-        assert answer.headers["Retry-After"] == "1"
-        assert "bad" not in answer.text
 
 
 def test_what_both_routes_are_is_said(garden: Garden, sqlite_url: str) -> None:
