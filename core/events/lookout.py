@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,6 +40,7 @@ class Lookout:
         self._seen: tuple[Backlog, ...] = ()
         self._seen_at = -FRESH_SECONDS
         self._lag: Mapping[str, int] = {}
+        self._behind_since: dict[str, datetime] = {}
         self._lag_at = -LAG_STALE_SECONDS
         self._lag_asked_at = -LAG_FRESH_SECONDS
         self._asking_lag: asyncio.Task[None] | None = None
@@ -65,7 +67,13 @@ class Lookout:
     def _with_lag(self) -> tuple[Backlog, ...]:
         if time.monotonic() - self._lag_at > LAG_STALE_SECONDS:
             return self._seen
-        return tuple(replace(it, lag=self._lag.get(it.name)) for it in self._seen)
+        return tuple(self._and_lag(it) for it in self._seen)
+
+    def _and_lag(self, backlog: Backlog) -> Backlog:
+        """With the lag, and overdue also since it has only grown."""
+        moments = [backlog.due_since, self._behind_since.get(backlog.name)]
+        since = min((it for it in moments if it is not None), default=None)
+        return replace(backlog, lag=self._lag.get(backlog.name), due_since=since)
 
     def _ask_for_lag(self) -> None:
         """Begin to ask the broker, beside: whoever looks does not wait for it."""
@@ -77,13 +85,25 @@ class Lookout:
 
     async def _note_lag(self) -> None:
         try:
-            self._lag = await lag_of(self._database, self._kafka)
+            lag = await lag_of(self._database, self._kafka)
         except Unavailable as error:
             log.debug("how far the groups are behind is not known", reason=str(error))
         except Exception:
             log.exception("asking how far the groups are behind failed")
         else:
-            self._lag_at = time.monotonic()
+            self._compare(lag)
+            self._lag, self._lag_at = lag, time.monotonic()
+
+    def _compare(self, lag: Mapping[str, int]) -> None:
+        """Note who gets nothing: whose lag is there and has not become less since the last look."""
+        now = datetime.now(UTC)
+        for group, count in lag.items():
+            if count == 0:
+                self._behind_since.pop(group, None)
+            elif count < self._lag.get(group, 0):
+                self._behind_since[group] = now
+            else:
+                self._behind_since.setdefault(group, now)
 
     async def close(self) -> None:
         """Ask no more; a question under way may end, one that is cancelled leaves a connection."""

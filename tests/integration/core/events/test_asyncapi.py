@@ -13,7 +13,7 @@ from tests.support import asyncapi, tower
 from tests.support.apps import serving, settings_for
 from tests.support.plants import HEAD, Garden
 
-SHIPPED = ("users", "auth", "catalog", "orders", "analytics")
+SHIPPED = ("users", "auth", "catalog", "orders", "analytics", "cache", "notifications")
 
 
 def served(url: str, *modules: str, **sections: Any) -> dict[str, Any]:

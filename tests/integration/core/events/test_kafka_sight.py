@@ -19,7 +19,7 @@ from core.events.pruning import prune_inbox
 from core.events.tables import inbox
 from core.settings import Settings
 from tests.integration.core.events.conftest import Bells
-from tests.integration.core.events.test_event_sight import get, seen
+from tests.integration.core.events.test_event_sight import get, seen, stalled
 from tests.integration.core.events.test_roles import postgres
 from tests.support import tower as towers
 from tests.support.apps import app_for
@@ -62,6 +62,38 @@ async def test_the_lag_of_a_group_is_told(kafka_bells: Any) -> None:
     await lag(bells, 0)
     answer = await get(bells.app, "/readyz")
     assert answer.json()["events"] == {"status": "ok"}
+
+
+async def test_a_group_that_nobody_serves_stalls(
+    database_url: str, garden: Garden, kafka: str, topic_prefix: str
+) -> None:
+    """What lies on a topic and is not taken from it shows too, though no delivery waits in the
+    database; once a process serves the group it stalls no more."""
+    tower, ledger = towers.plant(garden)
+    sections = {
+        "kafka": {"bootstrap_servers": kafka, "topic_prefix": topic_prefix, "partitions": 2},
+        "events": {**towers.QUICK, "stall_seconds": 0.5},
+    }
+    api = app_for(database_url, "tower", "ledger", server={"role": "api"}, **sections)
+    relay = app_for(database_url, "tower", **sections)
+    await api.start()
+    await relay.start()
+    try:
+        bells = Bells(api, database_url, tower, ledger)
+        await bells.strike(1, 2)
+        told = (await stalled(api, "ledger"))["ledger"]
+        assert told["oldest_seconds"] >= 0
+        assert towers.waiting(database_url) == (0, 0)
+        worker = app_for(database_url, "tower", "ledger", **sections)
+        await worker.start()
+        try:
+            assert len(await bells.effects(2)) == 2
+            await stalled(api)
+        finally:
+            await worker.stop()
+    finally:
+        await relay.stop()
+        await api.stop()
 
 
 async def received(bells: Any, *ages: int) -> None:
