@@ -6,138 +6,29 @@ row is written.
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Iterator
-from datetime import timedelta
-from typing import Any
 
-import httpx2
 import pytest
 
-from modules.auth.tokens import Access, AccessTokens
 from tests.support import garbage
+from tests.support.bad_input import (
+    UNKNOWN_ID,
+    VERSIONS,
+    Api,
+    Verdict,
+    api,
+    verdict,
+)
 from tests.support.databases import module_database_url
-from tests.support.processes import EMAIL, PASSWORD, Headers, Installation, Server
-from tests.support.requests import Operation, RequestMaker, operations
-from tests.support.rows import contents
+from tests.support.processes import Headers, Server
 
-__all__ = ["module_database_url"]
+__all__ = ["api", "module_database_url", "verdict"]
 pytestmark = pytest.mark.timeout(300)
 
-SECRET = "a secret that only this test knows, 0123456789"
-UNKNOWN_ID = 2**63 - 2
 TEN_MEGABYTES = 10_000_000
 JSON = {"Content-Type": "application/json"}
 SHADOWED = {"/users/me": "/users/{user_id}", "/orders/import": "/orders/{order_id}"}
 """Methods that the fixed path lacks are those of the path with a parameter, as FastAPI routes."""
-
-
-class Api:
-    """A running server with an admin, a user, a product and an order; and its schemas."""
-
-    def __init__(self, server: Server, database_url: str) -> None:
-        self.server, self.database_url = server, database_url
-        self.client = server.client()
-        self.admin = server.login()
-        self.user_id, self.user = server.register("victim@tessera.example")
-        self.product_id = server.product(self.admin)
-        lines = {"lines": [{"product_id": self.product_id, "quantity": 2}]}
-        order = self.client.post("/v2/orders", headers=self.user, json=lines)
-        self.order_id = order.json()["id"]
-        self.schemas = {v: self.client.get(f"/{v}/openapi.json").json() for v in ("v1", "v2")}
-
-    def operations(self, version: str) -> dict[tuple[str, str], Operation]:
-        """{(method, path): operation}."""
-        return operations(self.schemas[version])
-
-    def body(self, version: str, operation: Operation) -> dict[str, Any]:
-        """A valid body with all its fields, as ``json`` or ``data``."""
-        known = {
-            "username": EMAIL,
-            "password": PASSWORD,
-            "refresh_token": "x" * 43,
-            "product_id": self.product_id,
-            "customer_email": "victim@tessera.example",
-            "status": "paid",
-            "placed_at": "1997-08-25T12:00:00Z",
-            "unit_price": "14.00",
-            "discount": "0.05",
-        }
-        return RequestMaker(self.schemas[version], known, full=True).body(operation)
-
-    def path(self, version: str, path: str, **ids: object) -> str:
-        """The path with ids that exist, unless others are given."""
-        own = {"user_id": self.user_id, "product_id": self.product_id, "order_id": self.order_id}
-        return f"/{version}{path.format(**{**own, **ids})}"
-
-    def bodies(self, version: str) -> Iterator[tuple[str, str, Operation, str]]:
-        """Method, path, operation and keyword of each operation with a body."""
-        for (method, path), operation in self.operations(version).items():
-            for keyword in self.body(version, operation):
-                yield method, self.path(version, path), operation, keyword
-
-
-class Verdict:
-    """Collects what was wrong, so that one run tells all of it; and holds that no row changed."""
-
-    def __init__(self, api: Api) -> None:
-        self.api = api
-        self.before = self.rows()
-        self.wrong: list[str] = []
-
-    def rows(self) -> dict[str, list[Any]]:
-        """All rows, but for the attempts to sign in, which are meant to be counted."""
-        return contents(self.api.database_url, without=["auth_attempts"])
-
-    def send(
-        self, what: str, method: str, path: str, *, statuses: set[int], **options: Any
-    ) -> httpx2.Response:
-        """Send as admin unless said, and judge the answer."""
-        options.setdefault("headers", {})
-        headers = {**self.api.admin, **options.pop("headers")}
-        answer = self.api.client.request(method, path, headers=headers, **options)
-        self.judge(f"{method} {path[:80]} {what}", answer, statuses)
-        return answer
-
-    def judge(self, what: str, answer: httpx2.Response, statuses: set[int]) -> None:
-        """Whether it is a problem with one of these statuses."""
-        kind = answer.headers.get("Content-Type")
-        if answer.status_code not in statuses or kind != "application/problem+json":
-            self.wrong.append(f"{what}: {answer.status_code} {kind} {answer.text[:200]}")
-        elif answer.request.method != "HEAD":
-            document = answer.json()
-            if document["status"] != answer.status_code or not document["request_id"]:
-                self.wrong.append(f"{what}: {document}")
-
-    def give(self) -> None:
-        """Fails with all that was wrong."""
-        assert not self.wrong, f"{len(self.wrong)} wrong:\n" + "\n".join(self.wrong[:40])
-        assert self.rows() == self.before
-
-
-@pytest.fixture(scope="module")
-def api(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """One server for all tests of a database; at the end its log must hold no fault."""
-    folder = tmp_path_factory.mktemp("bad-input")
-    there = Installation(folder, module_database_url, app={"secret_key": SECRET})
-    with there.serving() as server:
-        there.create_admin()
-        opened = Api(server, module_database_url)
-        yield opened
-        opened.client.close()
-        assert server.faults() == []
-
-
-@pytest.fixture
-def verdict(api: Api) -> Iterator[Verdict]:
-    """What the test found; given at its end."""
-    found = Verdict(api)
-    yield found
-    found.give()
-
-
-VERSIONS = pytest.mark.parametrize("version", ["v1", "v2"])
 
 
 @VERSIONS
@@ -305,90 +196,6 @@ def test_wrong_paths(api: Api, verdict: Verdict) -> None:
             verdict.send("", "GET", where, statuses={404})
         verdict.send("", "GET", f"/problems/{word}", statuses={404})
         verdict.send("", "GET", f"/v2/products/{word}", statuses={404, 422})
-
-
-def tokens(good: str) -> dict[str, bytes]:
-    """Tokens that must not count, made from one that does."""
-    header, payload, signature = good.split(".")
-    none = _encoded({"alg": "none", "typ": "at+jwt"})
-    other = _encoded({"alg": "HS512", "typ": "at+jwt"})
-    claims = json.loads(_decoded(payload))
-    admin = _encoded({**claims, "sub": "1"})
-    forged = {
-        "alg none": f"{none}.{payload}.",
-        "alg none, signed": f"{none}.{payload}.{signature}",
-        "other alg": f"{other}.{payload}.{signature}",
-        "other claims": f"{header}.{admin}.{signature}",
-        "no signature": f"{header}.{payload}.",
-        "truncated": good[:-5],
-        "half": good[: len(good) // 2],
-        "two parts": f"{header}.{payload}",
-        "five parts": f"{good}.a.b",
-        "no base64": "!!!.???.***",
-        "deep": f"{_encoded_bytes(b'[' * 1000)}.{payload}.{signature}",
-        "word": "garbage",
-        "long": "x" * 30_000,
-        "expired": _issued(lifetime=-3600),
-        "other audience": _issued(audience="somebody-else"),
-        "other issuer": _issued(issuer="somebody-else"),
-        "other key": _issued(secret="another secret, also long enough to be one"),
-        "nobody": _issued(user_id=UNKNOWN_ID),
-        "other session": _issued(),
-    }
-    return {name: text.encode() for name, text in forged.items()} | {"bytes": b"\xff\xfe\x80"}
-
-
-def _decoded(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-
-
-def _encoded(value: dict[str, Any]) -> str:
-    return _encoded_bytes(json.dumps(value).encode())
-
-
-def _encoded_bytes(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).decode().rstrip("=")
-
-
-def _issued(
-    *,
-    secret: str = SECRET,
-    issuer: str = "tessera",
-    audience: str = "tessera-api",
-    lifetime: int = 600,
-    user_id: int = 1,
-) -> str:
-    seconds = timedelta(seconds=lifetime)
-    keys = AccessTokens(secret=secret, issuer=issuer, audience=audience, lifetime=seconds)
-    return keys.issue(Access(user_id=user_id, epoch=10**6, session="made-up"))
-
-
-@VERSIONS
-def test_bad_tokens(api: Api, verdict: Verdict, version: str) -> None:
-    """A token that is forged, cut, expired or no token is a 401 that asks for another."""
-    good = api.admin["Authorization"].removeprefix("Bearer ")
-    headers: dict[str, bytes] = {n: b"Bearer " + token for n, token in tokens(good).items()}
-    headers |= {
-        "no token": b"Bearer",
-        "Basic": b"Basic YWRtaW46YWRtaW4=",
-        "only the token": good.encode(),
-        "two tokens": f"Bearer {good}, Bearer {good}".encode(),
-    }
-    for name, header in headers.items():
-        for path in ("/auth/me", "/users", "/orders"):
-            sent: Any = {"Authorization": header}
-            answer = verdict.send(name, "GET", f"/{version}{path}", statuses={401}, headers=sent)
-            assert answer.headers.get("WWW-Authenticate", "").startswith("Bearer"), name
-
-
-@VERSIONS
-def test_bad_refresh_tokens(api: Api, verdict: Verdict, version: str) -> None:
-    """A refresh token that was never given is a 401, and ending its session says nothing: 204."""
-    for token in ("x", "garbage", "9" * 512, "\u00ff" * 43):
-        body = {"refresh_token": token}
-        verdict.send("", "POST", f"/{version}/auth/refresh", statuses={401}, json=body)
-        ended = api.client.post(f"/{version}/auth/logout", json=body)
-        assert ended.status_code == 204
 
 
 @VERSIONS
