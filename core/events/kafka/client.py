@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from core.events.kafka.trouble import last_words
+
 if TYPE_CHECKING:
     from core.settings import KafkaSettings
 
@@ -14,6 +16,7 @@ AGAIN_SECONDS = 0.2
 
 def options(settings: KafkaSettings) -> dict[str, Any]:
     """The arguments that producer, consumer and admin client have in common."""
+    last_words.listen()
     told: dict[str, Any] = {
         "bootstrap_servers": [it.strip() for it in settings.bootstrap_servers.split(",")],
         "request_timeout_ms": int(settings.send_seconds * 1000),

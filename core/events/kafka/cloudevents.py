@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -50,21 +51,29 @@ def module_of(event_type: str) -> str:
 
 def encode(row: Any) -> list[tuple[str, bytes]]:
     """The headers of an outbox row: id, type, aggregate, version, time and trace."""
-    moment = row.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    headers = {
-        "ce_specversion": SPEC_VERSION,
-        "ce_id": str(row.id),
-        "ce_source": f"/tessera/{module_of(row.type)}",
-        "ce_type": row.type,
-        "ce_time": moment,
-        "ce_subject": row.aggregate_id,
-        "ce_sequence": str(row.aggregate_version),
-        "content-type": "application/json",
-    }
+    moment = row.created_at.isoformat().replace("+00:00", "Z")
+    headers = [
+        *_constant(row.type),
+        ("ce_id", str(row.id).encode()),
+        ("ce_time", moment.encode()),
+        ("ce_subject", row.aggregate_id.encode()),
+        ("ce_sequence", str(row.aggregate_version).encode()),
+    ]
     trace = json.loads(row.headers).get("traceparent")
     if trace:
-        headers["traceparent"] = trace
-    return [(name, value.encode()) for name, value in headers.items()]
+        headers.append(("traceparent", trace.encode()))
+    return headers
+
+
+@lru_cache(maxsize=1_000)
+def _constant(event_type: str) -> tuple[tuple[str, bytes], ...]:
+    """The same for all events of a type."""
+    return (
+        ("ce_specversion", SPEC_VERSION.encode()),
+        ("ce_source", f"/tessera/{module_of(event_type)}".encode()),
+        ("ce_type", event_type.encode()),
+        ("content-type", b"application/json"),
+    )
 
 
 def decode(headers: Headers, *, offset: int, timestamp: int) -> Envelope:

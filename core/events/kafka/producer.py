@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -32,8 +31,7 @@ BATCH_BYTES = 64 * 1024
 STOP_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is sent; `number` says to its sender which one it was."""
 
     number: int
@@ -50,59 +48,68 @@ class Producer:
         self._settings = settings
         self._client: AIOKafkaProducer | None = None
 
-    async def send(self, messages: Sequence[Message]) -> Mapping[int, BaseException | None]:
-        """Send all at once and wait for the acknowledgements; by number, None or the refusal.
+    async def send(self, messages: Sequence[Message]) -> dict[int, BaseException]:
+        """Send all at once and wait for the acknowledgements; gives the refusals by number.
 
-        A message is refused only for what it is itself. Raises BrokerTrouble when the broker is
-        away; what the exception's `acknowledged` holds has arrived, of the rest nobody knows.
+        A message is refused only for what it is itself. Raises Interrupted when the broker is away:
+        what it names as acknowledged has arrived, of the rest nobody knows.
         """
-        told = await self._tried(messages) if messages else {}
-        suspects = [it for it in messages if told.get(it.number) is not None]
-        if suspects:
+        refused = await self._tried(messages) if messages else {}
+        if refused:
             await self.give_up()
-        if len(messages) > 1:
-            # A batch is refused as a whole: whose fault it was shows when each goes by itself.
-            for message in suspects:
-                told[message.number] = await self._alone(message, told)
-        return told
+        if len(messages) == 1 or not refused:
+            return refused
+        # A batch is refused as a whole: whose fault it was shows when each goes by itself.
+        arrived = [it.number for it in messages if it.number not in refused]
+        guilty: dict[int, BaseException] = {}
+        for message in messages:
+            if message.number in refused:
+                guilty |= (told := await self._alone(message, arrived))
+                if not told:
+                    arrived.append(message.number)
+        return guilty
 
-    async def _alone(self, message: Message, told: dict[int, Any]) -> BaseException | None:
+    async def _alone(self, message: Message, arrived: list[int]) -> dict[int, BaseException]:
         try:
-            return (await self.send([message]))[message.number]
+            return await self.send([message])
         except Interrupted as error:
-            raise Interrupted(str(error), [n for n, it in told.items() if it is None]) from error
+            raise Interrupted(str(error), [*arrived, *error.acknowledged]) from error
 
-    async def _tried(self, messages: Sequence[Message]) -> dict[int, BaseException | None]:
+    async def _tried(self, messages: Sequence[Message]) -> dict[int, BaseException]:
         """Raises Interrupted for anything but an own fault, after giving the producer up."""
-        told: dict[int, BaseException | None] = {}
+        refused: dict[int, BaseException] = {}
         futures: dict[int, asyncio.Future[Any]] = {}
         try:
             async with asyncio.timeout(self._settings.send_seconds):
                 client = await self._connected()
                 for message in messages:
                     try:
-                        futures[message.number] = await _queued(client, message)
+                        futures[message.number] = await client.send(
+                            message.topic, message.value, message.key, headers=message.headers
+                        )
                     except Exception as error:
                         if not is_own(error):
                             raise
-                        told[message.number] = error
-                if futures:
-                    await asyncio.wait(futures.values())
+                        refused[message.number] = error
+                for future in futures.values():
+                    if not future.done():  # all of a batch are done when one is
+                        await asyncio.wait({future})
         except AWAY as error:
             await self._interrupted(futures, error)
         except BaseException:
             await self.give_up()
             raise
         for number, future in futures.items():
-            told[number] = future.exception()
-        wrong = [it for it in told.values() if it is not None and not is_own(it)]
-        if wrong:
-            await self._interrupted(futures, wrong[0])
-        return told
+            problem = future.exception()
+            if problem is not None:
+                if not is_own(problem):
+                    await self._interrupted(futures, problem)
+                refused[number] = problem
+        return refused
 
     async def _interrupted(
         self, futures: Mapping[int, asyncio.Future[Any]], error: BaseException
-    ) -> None:
+    ) -> NoReturn:
         arrived = [number for number, it in futures.items() if _arrived(it)]
         await self.give_up()
         for future in futures.values():
@@ -146,13 +153,6 @@ class Interrupted(BrokerTrouble):
     def __init__(self, text: str, acknowledged: Sequence[int]) -> None:
         super().__init__(text)
         self.acknowledged = acknowledged
-
-
-async def _queued(client: AIOKafkaProducer, message: Message) -> asyncio.Future[Any]:
-    future: asyncio.Future[Any] = await client.send(
-        message.topic, message.value, message.key, headers=message.headers
-    )
-    return future
 
 
 def _arrived(future: asyncio.Future[Any]) -> bool:

@@ -7,6 +7,8 @@ vanished, a right that is missing) is nobody's message's fault: it waits, and is
 
 from __future__ import annotations
 
+import logging
+
 from aiokafka import errors
 
 from core.errors import TesseraError
@@ -34,6 +36,35 @@ AWAY = (errors.KafkaError, OSError, TimeoutError)
 """What a client of the broker may raise."""
 
 
+class LastWords(logging.Handler):
+    """Why no broker could be connected with (a wrong password, a refused connection).
+
+    aiokafka tells that in its log alone, at each of its tries. It is kept for the one line that
+    core writes, and goes no further.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what its client says; let nothing but the worst pass."""
+        if record.name == "aiokafka":
+            self.said = record.getMessage()
+        if record.levelno >= logging.CRITICAL:
+            logging.getLogger().handle(record)
+
+    def listen(self) -> None:
+        """From now on; again after the log was configured anew."""
+        logger = logging.getLogger("aiokafka")
+        logger.setLevel(logging.ERROR)
+        logger.propagate = False
+        logger.addHandler(self)
+
+
+last_words = LastWords()
+
+
 class BrokerTrouble(TesseraError):
     """The broker cannot be worked with just now; nothing is lost, it is tried again."""
 
@@ -49,6 +80,8 @@ def trouble(error: BaseException, *, doing: str) -> BrokerTrouble:
     said = " ".join(str(error).split()) or name
     if isinstance(error, TimeoutError):
         said = "no answer in time"
+    elif isinstance(error, errors.KafkaConnectionError) and last_words.said:
+        said = last_words.said
     elif not said.startswith(name):
         said = f"{name}: {said}"
     hint = "; the broker's configuration forbids it" if isinstance(error, CONFIGURATION) else ""
