@@ -45,17 +45,20 @@ BELIEVED_SECONDS = 60.0
 KEPT = Path("var/preflight.json")
 
 
-def wanted(settings: Settings) -> bool:
-    """Whether modules are to be tried before they are loaded."""
-    chosen = settings.app.preflight
+def wanted(settings: Settings, *, unset: bool | None = None) -> bool:
+    """Whether modules are to be tried before they are loaded.
+
+    `unset` decides where the settings do not say; by default all environments but ``test`` want it.
+    """
+    chosen = settings.app.preflight if settings.app.preflight is not None else unset
     return settings.app.environment != "test" if chosen is None else chosen
 
 
-def failures_of(settings: Settings) -> dict[str, ModuleFailure]:
-    """The enabled modules that must not be loaded; none where the settings want no preflight."""
-    if not wanted(settings):
+def failures_of(settings: Settings, *, unset: bool | None = None) -> dict[str, ModuleFailure]:
+    """The enabled modules that must not be loaded; none where no preflight is `wanted`."""
+    if not wanted(settings, unset=unset):
         return {}
-    failures = marks.recall(fingerprints_of(settings))
+    failures = marks.recall({m.id: fingerprint(m, settings) for m in _enabled(settings)})
     # What came in one piece with core is as much to be trusted as core, which runs already.
     strangers = [
         module

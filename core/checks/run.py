@@ -27,7 +27,7 @@ from core.checks.routes import check_routes
 from core.checks.sessions import check_sessions
 from core.checks.sources import package_of
 from core.checks.validators import check_validators
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, ModuleFailure
 from core.generation import build_versions
 from core.http.version import VersionApp
 from core.registry import Module, Registry, load
@@ -48,14 +48,21 @@ OF_A_MODULE: tuple[Callable[[CheckContext], Iterable[Finding]], ...] = (
 )
 
 
-def run(settings: Settings, *, deploy: bool = False) -> list[Finding]:
+def run(
+    settings: Settings,
+    *,
+    deploy: bool = False,
+    excluded: Mapping[str, ModuleFailure] | None = None,
+) -> list[Finding]:
     """Everything that is wrong, module after module, in the order of places and codes.
+
+    `excluded` names modules that must not be loaded, and why.
 
     Raises ConfigurationError for a silenced code of a module that is not there.
     """
     silences = [parse_silence(text) for text in settings.check.silence]
     judged = as_production(settings) if deploy else settings
-    registry = load(judged)
+    registry = load(judged, excluded=excluded)
     _refuse_unknown(settings, registry)
     versions = build_versions(registry, judged, {})
     contexts = contexts_of(registry, versions, judged, deploy=deploy)

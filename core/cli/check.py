@@ -43,11 +43,15 @@ def check(
 
 
 def _find(*, deploy: bool) -> list[Finding]:
+    from core import preflight
     from core.checks.run import run
+    from core.logs import configure_logging
     from core.settings import load_settings
 
     # In the environment test nothing is refused and no key is kept: both are for `check` to judge.
-    return run(load_settings(overrides={"app": {"environment": "test"}}), deploy=deploy)
+    settings = load_settings(overrides={"app": {"environment": "test"}})
+    configure_logging(settings, quiet=True)
+    return run(settings, deploy=deploy, excluded=preflight.failures_of(settings, unset=True))
 
 
 def _print(findings: Sequence[Finding]) -> None:

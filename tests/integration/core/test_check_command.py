@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -75,6 +76,18 @@ def test_an_error_is_exit_code_1(shop: Installation) -> None:
     assert done.returncode == 1
     told = {(finding["code"], finding["place"]) for finding in json.loads(done.stdout)}
     assert told >= {("T901", "app.secret_key"), ("T901", "app.debug")}
+
+
+def test_a_module_that_ends_processes_is_a_finding(shop: Installation, garden: Garden) -> None:
+    """`check` outlives a stranger that ends whatever process loads it, and tells of it."""
+    garden.plant("bad", "import os; os._exit(7)")
+    shop.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(garden.folder)])
+    shop.environ["TESSERA_MODULES__BAD__ENABLED"] = "true"
+    done = shop.run("check", "--json")
+    assert done.returncode == 1
+    [finding] = json.loads(done.stdout)
+    assert (finding["code"], finding["module"]) == ("T001", "bad")
+    assert finding["reason"] == "its import ended the whole process (exit code 7)"
 
 
 def test_a_finding_in_json_has_all_that_a_program_needs(shop: Installation) -> None:
