@@ -130,9 +130,11 @@ def get_jars() -> Path:
 class Broker:
     """One Kafka on loopback, its data in `folder`; a test may have one of its own to end."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *, more: str = "") -> None:
+        """`more` are further lines of its properties; a later line overrides an earlier one."""
         self.folder = folder
         self.port = port
+        self.more = more
         self.log = folder / "kafka.log"
         self.config = folder / "server.properties"
         self.process: subprocess.Popen[bytes] | None = None
@@ -148,7 +150,7 @@ class Broker:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         controller = free_port(self.port + 1)
         text = PROPERTIES.format(port=self.port, controller=controller, folder=self.folder)
-        self.config.write_text(text)
+        self.config.write_text(text + self.more)
         if not (self.folder / "data" / "meta.properties").exists():
             self.format(program)
         before = self.log.stat().st_size if self.log.exists() else 0

@@ -302,6 +302,36 @@ def test_a_broker_that_is_not_there_at_start_is_waited_for(
             assert [it for it in server.faults() if it not in every] == []
 
 
+SIGN_IN = """\
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+sasl.mechanism.inter.broker.protocol=PLAIN
+listener.name.plaintext.sasl.enabled.mechanisms=PLAIN
+listener.name.plaintext.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required username="broker" \
+password="among themselves" user_broker="among themselves" user_tessera="open sesame";
+"""
+
+
+def test_a_broker_that_wants_to_know_who_calls(tmp_path: Path, postgres_url: str) -> None:
+    """With user and password events go over a broker that asks for them; with a wrong password
+    they wait, the log says why, and the password is nowhere in it."""
+    section = {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_username": "tessera",
+        "sasl_password": "a wrong one",
+    }
+    with private_broker(more=SIGN_IN) as broker:
+        place = installed(tmp_path / "place", postgres_url, broker.servers, "asked", **section)
+        with place.serving() as server:
+            told = until(lambda: [it for it in waits(server) if "topics" in it])
+            assert "Authentication failed: Invalid username or password" in told[0]
+            assert "a wrong one" not in server.log
+        place.environ["TESSERA_KAFKA__SASL_PASSWORD"] = "open sesame"
+        with ordering(place):
+            until(lambda: sales(postgres_url) == 3)
+
+
 def refused(place: Installation) -> list[Any]:
     """What `events failed` lists of the relay."""
     found = json.loads(place.run("events", "failed", "--group", "relay", "--json").stdout)

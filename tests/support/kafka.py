@@ -85,12 +85,15 @@ def _available() -> None:
 
 
 @contextmanager
-def private_broker(*, started: bool = True) -> Iterator[Broker]:
-    """A broker of one's own on a port that it keeps; killed at the end, its data too."""
+def private_broker(*, started: bool = True, more: str = "") -> Iterator[Broker]:
+    """A broker of one's own on a port that it keeps; killed at the end, its data too.
+
+    `more` are further lines of its properties.
+    """
     _available()
     folder = Path(mkdtemp(prefix="tessera-kafka-"))
     # Below the ports that clients get: nobody takes it while the broker is down.
-    broker = Broker(folder, free_port(random.randrange(20_000, 30_000, 100)))
+    broker = Broker(folder, free_port(random.randrange(20_000, 30_000, 100)), more=more)
     try:
         if started:
             broker.start()
