@@ -60,6 +60,7 @@ class KafkaRelay:
             for number in range(STREAMS)
         ]
         self._outage = Outage("the relay")
+        self._without_database = Outage("the relay")
         self._leaving = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -96,7 +97,7 @@ class KafkaRelay:
         try:
             more = await stream.relay() > 0
         except Unavailable as error:
-            self._outage.met(error)
+            self._without_database.met(error)
         except BrokerTrouble as error:
             self._outage.met(error)
             self._topics.forget()
@@ -104,7 +105,9 @@ class KafkaRelay:
         except Exception:
             log.exception("the relay failed, and tries again")
         else:
-            self._outage.over()
+            self._without_database.over()
+            if more:  # a stream that had nothing to send knows nothing of the broker
+                self._outage.over()
             return more
         return False
 
