@@ -15,8 +15,10 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from core.errors import TesseraError
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 SPEC_VERSION = "1.0"
+LATEST_MS = 253_402_300_799_000
+"""The end of the year 9999."""
 STRAY = 2**62
 """Versions from here on are made up, for what comes without one: behind all that were counted."""
 
@@ -92,15 +94,16 @@ def decode(headers: Headers, *, offset: int, timestamp: int) -> Envelope:
         subject=_text(found, "ce_subject"),
         sequence=_sequence(found, offset),
         recorded_at=_time(found, timestamp),
-        traceparent=found["traceparent"].decode("latin-1") if "traceparent" in found else None,
+        traceparent=(found.get("traceparent") or b"").decode("latin-1") or None,
     )
 
 
-def _text(found: dict[str, bytes], name: str) -> str:
-    if not found.get(name):
+def _text(found: dict[str, bytes | None], name: str) -> str:
+    value = found.get(name)
+    if not value:
         raise NoEnvelope(f"no header {name}")
     try:
-        return found[name].decode()
+        return value.decode()
     except UnicodeDecodeError:
         raise NoEnvelope(f"the header {name} is not UTF-8") from None
 
@@ -112,22 +115,27 @@ def _id(text: str, source: str) -> UUID:
         return uuid5(NAMESPACE_URL, f"{source} {text}")
 
 
-def _sequence(found: dict[str, bytes], offset: int) -> int:
+def _sequence(found: dict[str, bytes | None], offset: int) -> int:
     if "ce_sequence" not in found:
         return STRAY + offset
     text = _text(found, "ce_sequence")
-    if not (text.isascii() and text.isdigit() and int(text) < STRAY):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < STRAY):
         raise NoEnvelope("the header ce_sequence is no number")
     return int(text)
 
 
-def _time(found: dict[str, bytes], timestamp: int) -> datetime:
+def _time(found: dict[str, bytes | None], timestamp: int) -> datetime:
     if "ce_time" not in found:
-        return datetime.fromtimestamp(timestamp / 1000, UTC)
+        return moment_of(timestamp)
     try:
         moment = datetime.fromisoformat(_text(found, "ce_time"))
-    except ValueError:
+        if moment.tzinfo is None:
+            raise NoEnvelope("the header ce_time has no offset")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise NoEnvelope("the header ce_time is no time") from None
-    if moment.tzinfo is None:
-        raise NoEnvelope("the header ce_time has no offset")
-    return moment.astimezone(UTC)
+
+
+def moment_of(timestamp: int) -> datetime:
+    """A message's own time, from milliseconds; whoever sends may write anything there."""
+    return datetime.fromtimestamp(min(max(timestamp, 0), LATEST_MS) / 1000, UTC)

@@ -151,7 +151,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             session_timeout_ms=int(session * 1000),
             heartbeat_interval_ms=int(session * 1000 / 4),
             fetch_max_wait_ms=POLL_MS,
-            metadata_max_age_ms=30_000,
+            metadata_max_age_ms=15_000,
             **options(self._kafka),
         )
         self._client.subscribe(self._names, listener=self)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from core.events.catalog import EventCatalog
-from core.events.kafka.cloudevents import STRAY, Envelope, NoEnvelope, decode
+from core.events.kafka.cloudevents import STRAY, Envelope, NoEnvelope, decode, moment_of
 
 if TYPE_CHECKING:
     from core.events.event import Event
@@ -103,7 +103,7 @@ def _foreign(record: Any, error: NoEnvelope) -> Incoming:
         aggregate_id=place[-LONGEST_ID:],
         version=STRAY + record.offset,
         payload=(record.value or b"").decode(errors="backslashreplace").replace("\x00", "\\x00"),
-        recorded_at=datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+        recorded_at=moment_of(record.timestamp),
         error=error,
     )
 

@@ -69,13 +69,26 @@ def test_a_strangers_cloudevent_is_read_too() -> None:
         ("ce_type", b"\xff", "the header ce_type is not UTF-8"),
         ("ce_time", b"yesterday", "the header ce_time is no time"),
         ("ce_time", b"2026-11-23T05:00:00", "the header ce_time has no offset"),
+        ("ce_time", b"0001-01-01T00:00:00+23:00", "the header ce_time is no time"),
+        ("ce_time", None, "no header ce_time"),
+        ("ce_id", None, "no header ce_id"),
+        ("ce_sequence", b"9" * 5_000, "the header ce_sequence is no number"),
         ("ce_sequence", b"-1", "the header ce_sequence is no number"),
         ("ce_sequence", "²".encode(), "the header ce_sequence is no number"),
         ("ce_sequence", b"99999999999999999999", "the header ce_sequence is no number"),
     ],
 )
-def test_what_is_no_envelope_is_said(name: str, value: bytes, said: str) -> None:
+def test_what_is_no_envelope_is_said(name: str, value: bytes | None, said: str) -> None:
     """The first header that is missing or wrong is named."""
     headers = [*encode(ROW), (name, value)]
     with pytest.raises(NoEnvelope, match=said):
         decode(headers, offset=0, timestamp=0)
+
+
+@pytest.mark.parametrize("timestamp", [-1, 0, 2**62])
+def test_any_timestamp_is_taken(timestamp: int) -> None:
+    """A sender may write any number there; the moment stays one that a calendar has."""
+    bare = [it for it in encode(ROW) if it[0] != "ce_time"]
+    found = decode([*bare, ("traceparent", None)], offset=0, timestamp=timestamp)
+    assert 1970 <= found.recorded_at.year <= 9999
+    assert found.traceparent is None
