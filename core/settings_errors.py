@@ -31,10 +31,15 @@ _ARGUMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: where and what, and what to write instead when that is known."""
+    """One thing that is wrong: where and what, and what to write instead when that is known.
+
+    `key` is the setting to mend; `missing` says that there is none.
+    """
 
     text: str
     hint: str = ""
+    key: str = ""
+    missing: bool = False
 
     def __str__(self) -> str:
         return one_line(f"{self.text}; {self.hint}" if self.hint else self.text)
@@ -154,12 +159,14 @@ def findings(
             continue
         what = scrub(_what(details, quotable=not is_secret_field(key, annotation)), secrets)
         text = _placed(what, key=key, origin=origin, single=key in origins)
-        found.append(Finding(text, _did_you_mean(details, annotation)))
+        hint, missing = _did_you_mean(details, annotation), details["type"] == "missing"
+        found.append(Finding(text, hint, key, missing=missing))
     return found
 
 
 def _dotted(details: ErrorDetails, prefix: str) -> str:
-    return prefix + ".".join(str(part) for part in details["loc"] if part != "[key]")
+    inside = ".".join(str(part) for part in details["loc"] if part != "[key]")
+    return prefix + inside if inside else prefix.rstrip(".")  # a whole section may be wrong
 
 
 def is_secret_field(key: str, annotation: Any) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.errors import ModuleFailure
 from core.settings_errors import (
+    Finding,
     findings,
     is_secret_field,
     one_line,
@@ -19,7 +20,7 @@ from core.settings_errors import (
     with_sections,
 )
 from core.settings_models import ModuleSection, fields_of
-from core.settings_sources import Text
+from core.settings_sources import VARIABLE_PLACES, Text, variable_of
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -69,10 +70,20 @@ def _failure(
         secrets=list(_secrets(options, model)),
         prefix=prefix,
     )
-    hints = "; ".join(one_line(f.hint) for f in found if f.hint)
-    return ModuleFailure(
-        "; ".join(one_line(f.text) for f in found), remedy=hints or f"mend [modules.{module}]"
-    )
+    remedies = dict.fromkeys(_remedy(f, module, origins) for f in found)
+    return ModuleFailure("; ".join(one_line(f.text) for f in found), remedy="; ".join(remedies))
+
+
+def _remedy(found: Finding, module: str, origins: Mapping[str, str]) -> str:
+    """What to write where: the nearest known key, or the key whose value is missing or wrong."""
+    if found.hint:
+        return one_line(found.hint)
+    if found.key in ("", f"modules.{module}"):
+        return f"mend [modules.{module}]"
+    if found.missing:
+        return one_line(f"set {found.key}, or {variable_of(found.key)} in the environment")
+    in_variable = origins.get(found.key, "").startswith(VARIABLE_PLACES)
+    return one_line(f"mend {variable_of(found.key) if in_variable else found.key}")
 
 
 def _secrets(options: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:

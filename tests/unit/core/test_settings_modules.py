@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, Secret, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Secret,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from core.errors import ModuleFailure
 from core.settings import Settings, module_settings
@@ -107,13 +115,13 @@ REFUSALS = [
         'max_lines = "x"',
         {},
         'settings.toml: modules.orders.max_lines: "x" is not a whole number',
-        "mend [modules.orders]",
+        "mend modules.orders.max_lines",
     ),
     (
         "",
         {"MAX_LINES": "x"},
         'environment TESSERA_MODULES__ORDERS__MAX_LINES: "x" is not a whole number',
-        "mend [modules.orders]",
+        "mend TESSERA_MODULES__ORDERS__MAX_LINES",
     ),
     (
         "",
@@ -125,15 +133,55 @@ REFUSALS = [
         "max_lines = 0",
         {},
         "settings.toml: modules.orders.max_lines must be greater than or equal to 1",
-        "mend [modules.orders]",
+        "mend modules.orders.max_lines",
     ),
     (
         'currencies = ["euro"]',
         {},
         "settings.toml: modules.orders.currencies: euro is no currency",
-        "mend [modules.orders]",
+        "mend modules.orders.currencies",
     ),
 ]
+
+
+class Keyed(BaseModel):
+    api_key: str
+    tries: int = 3
+
+    @model_validator(mode="after")
+    def _enough(self) -> Keyed:
+        if self.tries < len(self.api_key):
+            raise ValueError("fewer tries than letters")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("toml", "reason", "remedy"),
+    [
+        (
+            "",
+            "modules.orders.api_key is missing",
+            "set modules.orders.api_key, or TESSERA_MODULES__ORDERS__API_KEY in the environment",
+        ),
+        (
+            'tries = "x"',
+            'modules.orders.api_key is missing; settings.toml: modules.orders.tries: "x" is not a '
+            "whole number",
+            "set modules.orders.api_key, or TESSERA_MODULES__ORDERS__API_KEY in the environment; "
+            "mend modules.orders.tries",
+        ),
+        (
+            'api_key = "abcd"',
+            "settings.toml: modules.orders: fewer tries than letters",
+            "mend [modules.orders]",
+        ),
+    ],
+)
+def test_a_remedy_names_the_key(here: Deployment, toml: str, reason: str, remedy: str) -> None:
+    """Whoever reads only the remedy knows what to write where."""
+    failure = _failure(here.load(f"[modules.orders]\nenabled = true\n{toml}"), Keyed)
+    assert failure.reason.endswith(reason)
+    assert failure.remedy == remedy
 
 
 @pytest.mark.parametrize(("toml", "env", "reason", "remedy"), REFUSALS)
