@@ -47,7 +47,7 @@ class Route:
         return self.entry.context.endpoint
 
     def __str__(self) -> str:
-        return f"{','.join(sorted(self.methods)) or 'WEBSOCKET'} {self.path}"
+        return f"{self.entry.kind} {self.path}"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from fastapi.routing import APIRoute, APIWebSocketRoute
+
 from core.errors import ModuleFailure
 from core.http.routing import Entry
 from core.services import ServiceDependency
@@ -22,10 +24,7 @@ def check_routes(
     for entry in entries:
         _refuse_twice(entry, before)
         if entry.access is None:
-            raise ModuleFailure(
-                f"the route {entry} does not say who may call it",
-                remedy="add `public` or `requires(...)` to its dependencies or to its router's",
-            )
+            raise _unguarded(entry)
         for permission in entry.access.permissions:
             if permission not in known:
                 raise ModuleFailure(
@@ -42,9 +41,27 @@ def check_routes(
                 )
 
 
+def _unguarded(entry: Entry) -> ModuleFailure:
+    """What Starlette adds has no dependencies, and so no way to say who may call it."""
+    if entry.kind == "MOUNT":
+        what = f"what is mounted at {entry.path.removesuffix('/{path}')}"
+    elif isinstance(entry.context.original_route, APIRoute | APIWebSocketRoute):
+        return ModuleFailure(
+            f"the route {entry} does not say who may call it",
+            remedy="add `public` or `requires(...)` to its dependencies or to its router's",
+        )
+    else:
+        what = f"Starlette's route {entry}"
+    return ModuleFailure(
+        f"{what} cannot say who may call it",
+        remedy="answer from a route of FastAPI's (@router.get, @router.websocket …), with `public` "
+        "or `requires(...)`",
+    )
+
+
 def _refuse_twice(entry: Entry, before: dict[tuple[str, str], Entry]) -> None:
     """FastAPI would call the first of two routes for ever, and show both in the schema."""
-    for method in entry.methods or {"WEBSOCKET"}:
+    for method in entry.methods or {entry.kind}:
         earlier = before.setdefault((method, entry.pattern), entry)
         if earlier is not entry:
             places = f"{earlier.place} and {entry.place}"

@@ -19,7 +19,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
 from starlette.convertors import PathConvertor
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import NotFound
@@ -74,8 +74,14 @@ class Entry:
                 d for d in dependant.dependencies if not is_public_marker(d.call)
             ]
 
+    @property
+    def kind(self) -> str:
+        """Its methods, or what else it is: a socket, or an application that is mounted."""
+        socket = isinstance(self.context.original_route, APIWebSocketRoute | WebSocketRoute)
+        return ",".join(sorted(self.methods or ())) or ("WEBSOCKET" if socket else "MOUNT")
+
     def __str__(self) -> str:
-        return f"{','.join(sorted(self.methods or ('WEBSOCKET',)))} {self.path}"
+        return f"{self.kind} {self.path}"
 
     @property
     def pattern(self) -> str:
