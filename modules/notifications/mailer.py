@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from email.utils import parseaddr
 from pathlib import Path
@@ -50,8 +50,8 @@ class Mailer(Protocol):
 class SmtpMailer:
     """Sends through a server, one connection a message.
 
-    A message that the server has put off (4xx), and a server that is away, are left alone for a
-    while: tried at every look they would be a nuisance to each other.
+    A server that is away, and a message that it puts off (4xx) or goes silent over, are left alone
+    for a while, each by itself: tried at every look they would be a nuisance to each other.
     """
 
     def __init__(self, settings: NotificationsSettings, *, within: float) -> None:
@@ -68,12 +68,11 @@ class SmtpMailer:
         self._messages.check(name, f"{self._where} has put off {name}")
         client = self._client()
         try:
-            with self._trouble(name):
-                async with asyncio.timeout(self._within):
-                    await client.connect()
-                    await client.sendmail(*_envelope(message), message.as_bytes())
-            self._server.forget(self._where)
-            self._messages.forget(name)
+            ends = asyncio.get_running_loop().time() + self._within
+            async with self._trouble(self._server, self._where, ends):
+                await client.connect()
+            async with self._trouble(self._messages, name, ends):
+                await client.sendmail(*_envelope(message), message.as_bytes())
             await _quit(client)
         finally:
             client.close()
@@ -90,22 +89,24 @@ class SmtpMailer:
             timeout=self._within,
         )
 
-    @contextlib.contextmanager
-    def _trouble(self, name: str) -> Iterator[None]:
-        """What goes wrong inside, as what it means for the message."""
+    @contextlib.asynccontextmanager
+    async def _trouble(self, patience: Patience, name: str, ends: float) -> AsyncIterator[None]:
+        """What goes wrong inside, as what it means; `name` is left alone for a while then.
+
+        `ends` is when it has taken too long, by the clock of the loop.
+        """
         try:
-            yield
+            async with asyncio.timeout_at(ends):
+                yield
         except (SMTPException, OSError) as error:
             said = _said(error) or f"no answer within {self._within:g} s"
-            code = _code_for_this_message(error)
-            if code >= PERMANENT:
+            if _is_for_good(error):
                 raise MailRefused(f"{self._where} said {said}") from error
-            if code:
-                self._messages.put_off(name)
-            else:
-                self._server.put_off(self._where)
+            patience.put_off(name)
             text = "Mail cannot be sent just now."
             raise Unavailable(text, for_operators=f"{self._where}: {said}") from error
+        else:
+            patience.forget(name)
 
 
 class FileMailer:
@@ -152,19 +153,17 @@ def _envelope(message: EmailMessage) -> tuple[str, list[str]]:
     return sender, [recipient]
 
 
-def _code_for_this_message(error: Exception) -> int:
-    """The server's answer to this recipient or this content; 0 when it is about something else.
+def _is_for_good(error: Exception) -> bool:
+    """Whether the server will have nothing of this recipient or this content.
 
     That it is down, knows no TLS, or will not have our password or our sender concerns every
     message: those wait until somebody has put it right.
     """
     if isinstance(error, SMTPRecipientsRefused):
-        return error.recipients[0].code
-    if isinstance(error, SMTPDataError) or (
-        isinstance(error, SMTPSenderRefused) and error.code == TOO_LARGE
-    ):
-        return error.code
-    return 0
+        return error.recipients[0].code >= PERMANENT
+    if isinstance(error, SMTPSenderRefused):
+        return error.code == TOO_LARGE
+    return isinstance(error, SMTPDataError) and error.code >= PERMANENT
 
 
 def _said(error: Exception) -> str:

@@ -163,9 +163,12 @@ def test_a_server_that_puts_a_mail_off_is_asked_again(post: Post) -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up(post: Post) -> None:
-    """A server that hangs is left after the time limit; the mail goes later, to others at once."""
-    post.server.answer("rcpt", "slow@silence.example", "hang")
+    """A server that goes silent over a mail is left after the time limit; others go meanwhile."""
+    post.server.answer("rcpt", "slow@silence.example", "hang", "hang")
     post.register("slow@silence.example")
+    post.register("quick@silence.example")
+    assert len(post.server.soon("quick@silence.example")) == 1
+    assert post.server.taken("slow@silence.example") == []
     assert len(post.server.soon("slow@silence.example")) == 1
     wait_until_calm(post.url)
 
