@@ -18,6 +18,7 @@ from fastapi import APIRouter
 from starlette.types import Scope
 
 from core import registry as registries
+from core.belongings import kept
 from core.db.session import SCOPE_DATABASE
 from core.discovery import summarise
 from core.errors import ModuleFailure, Refused
@@ -124,7 +125,7 @@ class Generation:
         A factory that takes the place of another module's is the newcomer's fault when it fails.
         """
         try:
-            with step(module_id, "the factory of a service"):
+            with step(module_id, "the factory of a service"), kept(module_id):
                 return factory(self.contexts[module_id])
         except (KeyboardInterrupt, asyncio.CancelledError, StartFailure):
             raise

@@ -88,7 +88,7 @@ class Watchdog:
             self._told = step
             return
         log.critical(
-            "a module blocks the start: this process begins anew without it",
+            "a module blocks the start: the next one is without it",
             module=step.module,
             step=step.doing,
             seconds=BLOCKED_SECONDS,

@@ -1,0 +1,80 @@
+"""What all modules share of the process comes back after a module took it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.belongings import kept
+from tests.support.processes import ROOT
+
+TAKEN: dict[str, tuple[str, str]] = {
+    "standard output": ("sys.stdout.close()", "stdout"),
+    "standard error": ("sys.stderr = None", "stderr"),
+    "its descriptor": ("os.close(2)", "stderr"),
+    "the log": ("logging.disable(logging.CRITICAL)", "logging.disable()"),
+    "the level": ("logging.getLogger().setLevel(60)", "the log's level"),
+    "the handlers": ("logging.getLogger().handlers.clear()", "the log's handlers"),
+    "the folder": ("os.chdir('/')", "the working folder"),
+}
+PROGRAM = """
+import logging, os, sys
+from core.belongings import kept
+
+logging.basicConfig(level="INFO")
+with kept("bad"):
+    {code}
+print("out", os.getcwd(), flush=True)
+print("err", file=sys.stderr, flush=True)
+logging.info("log")
+"""
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_what_is_taken_comes_back(what: str, tmp_path: Path) -> None:
+    """Streams, log and folder work on, and it is said which module took what."""
+    code, told = TAKEN[what]
+    done = run(PROGRAM.format(code=code), tmp_path)
+    assert f"out {tmp_path}" in done.stdout
+    assert "err" in done.stderr.split("\n")
+    assert "INFO:root:log" in done.stderr
+    said = done.stdout + done.stderr
+    assert told in said
+    assert "module=bad" in said
+
+
+def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A Python program in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+def test_what_works_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """A module that puts a working stream in place of another means it, and nothing is said."""
+
+    class Wrapped:
+        closed = False
+
+        def __init__(self, write: Callable[[str], int]) -> None:
+            self.write = write
+
+    mine, before = Wrapped(sys.stdout.write), sys.stdout
+    with kept("good"):
+        sys.stdout = mine  # type: ignore[assignment]
+    now, sys.stdout = sys.stdout, before
+    assert now is mine
+    assert logging.root.manager.disable == 0
+    assert "put back" not in capsys.readouterr().out
