@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import traceback
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.errors import Refused
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from core.registry import Module, Registry
 
 app = typer.Typer(no_args_is_help=True, help="Which modules there are, and how they are.")
+
+_ENDLESS = 100_000
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -79,8 +84,20 @@ def _print_table(registry: Registry) -> None:
     for m in registry:
         state = f"[{colours[m.state]}]{m.state}[/]"
         why = f"{m.reason}; {m.remedy}" if m.remedy else m.reason
-        table.add_row(m.id, m.version, state, ", ".join(m.requires), m.distribution, why)
-    Console().print(table)
+        table.add_row(m.id, m.version, state, ", ".join(m.requires), m.distribution, escape(why))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """As wide as a terminal; for a program or a file one line a row, however long."""
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(file=io.StringIO(), width=_ENDLESS, highlight=False, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 @app.command("info")

@@ -23,11 +23,25 @@ def upgrade() -> None:
     raise RuntimeError("disk full")
 """
 
+MISSET = """
+from pydantic import BaseModel, ConfigDict, model_validator
+
+class MissetSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def even(self):
+        raise ValueError("odd")
+
+@hookimpl
+def settings(): return MissetSettings
+"""
+
 
 @pytest.fixture
 def tessera(garden: Garden, tmp_path: Path) -> Any:
     """Runs ``python main.py …`` in a folder of its own, with the planted modules installed."""
-    names = ("good", "bad", "deadly", "halfway", "needy")
+    names = ("good", "bad", "deadly", "halfway", "misset", "needy")
     garden.plant("good", with_route("good"))
     garden.plant("bad", "raise RuntimeError('no luck')")
     garden.plant("deadly", "import os; os._exit(4)")
@@ -38,6 +52,7 @@ def tessera(garden: Garden, tmp_path: Path) -> Any:
     garden.file("planted_halfway", "migrations/0001_no.py", FAILING_MIGRATION)
     garden.plant("needy", minimal("needy", manifest="requires=('bad',)"))
     garden.plant("idle", with_route("idle"))
+    garden.plant("misset", minimal("misset", MISSET))
     (tmp_path / "settings.toml").write_text(
         "".join(f"[modules.{name}]\nenabled = true\n" for name in names)
     )
@@ -68,7 +83,7 @@ def test_list_and_info_tell_each_fault_with_reason_and_remedy(tessera: Any) -> N
     assert modules["good"]["state"] == "enabled"
     assert modules["idle"]["state"] == "disabled"
     reasons = {name: m["reason"] for name, m in modules.items() if m["state"] == "failed"}
-    assert set(reasons) == {"bad", "deadly", "needy"}
+    assert set(reasons) == {"bad", "deadly", "misset", "needy"}
     assert "RuntimeError: no luck" in reasons["bad"]
     assert reasons["deadly"] == "its import ended the whole process (exit code 4)"
     assert "requires 'bad', which failed" in reasons["needy"]
@@ -78,6 +93,19 @@ def test_list_and_info_tell_each_fault_with_reason_and_remedy(tessera: Any) -> N
     assert info.returncode == 1
     assert "exit code 4" in info.stdout
     assert "mend deadly, or disable it" in info.stdout
+
+
+def test_a_pipe_gets_one_line_for_each_module(tessera: Any) -> None:
+    """Where no terminal cuts it, a row is one line with its whole reason and remedy."""
+    listed = tessera("modules", "list").stdout.splitlines()
+    rows = {line.split()[0]: line for line in listed}
+    assert set(rows) >= {"module", "good", "bad", "deadly", "halfway", "needy", "idle"}
+    assert len(rows) == len(listed)
+    assert rows["deadly"].endswith(
+        "its import ended the whole process (exit code 4); mend deadly, or disable it"
+    )
+    assert rows["misset"].endswith("modules.misset: odd; mend [modules.misset]")
+    assert [line for line in listed if line != line.rstrip()] == []
 
 
 def test_a_failed_start_is_remembered(tessera: Any, tmp_path: Path) -> None:
