@@ -166,7 +166,7 @@ async def abandon(client: AIOKafkaProducer) -> None:
     under it, and its task is cancelled as often as that takes: once for each request in flight.
     """
     client._closed = True
-    client._message_accumulator.fail_all(ProducerClosed())
+    _fail_all(client._message_accumulator)
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(STOP_SECONDS):
             await client.client.close()
@@ -179,3 +179,11 @@ async def abandon(client: AIOKafkaProducer) -> None:
             break
         task.cancel()
         await asyncio.wait({task}, timeout=0.1)
+
+
+def _fail_all(accumulator: Any) -> None:
+    accumulator.fail_all(ProducerClosed())
+    for batches in accumulator._batches.values():
+        for batch in batches:  # nobody waits for these to be sent, and asyncio would say so
+            if batch._drain_waiter.done() and not batch._drain_waiter.cancelled():
+                batch._drain_waiter.exception()

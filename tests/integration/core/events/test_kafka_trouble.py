@@ -16,7 +16,7 @@ from core.settings import Settings
 from tests.integration.core.events.conftest import Bells
 from tests.support import tower as towers
 from tests.support.apps import app_for
-from tests.support.kafka import make_topics
+from tests.support.kafka import forget, make_topics
 from tests.support.plants import Garden
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -141,3 +141,16 @@ async def test_the_lag_of_a_group_is_what_it_has_yet_to_take(kafka_bells: Any) -
     async with asyncio.timeout(10):
         while (await lag(settings, wanted))["ledger"]:
             await asyncio.sleep(0.1)
+
+
+async def test_a_topic_that_was_deleted_is_made_again(
+    sqlite_url: str, garden: Garden, kafka: str, topic_prefix: str
+) -> None:
+    """The relay finds it gone, makes it, and goes on; the group takes from the new one."""
+    async with started(sqlite_url, garden, kafka, topic_prefix=topic_prefix) as bells:
+        await bells.strike(1)
+        assert await bells.effects(1) == [(1, 1)]
+        await asyncio.to_thread(forget, kafka, topic_prefix)
+        await bells.strike(1, 2)
+        await bells.until(lambda: len(towers.lines(sqlite_url)) == 3, seconds=60)
+        assert towers.in_order(towers.lines(sqlite_url))
