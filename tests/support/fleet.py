@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
@@ -203,9 +204,8 @@ class Buyers:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which that share of them lies."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+    """The value that so large a share of them does not exceed."""
+    return sorted(values)[math.ceil(len(values) * share) - 1]
 
 
 def resident_mib(server: Server) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,8 @@ from core.app import Tessera
 from core.errors import Unavailable
 from tests.support import tower as towers
 from tests.support.apps import app_for, settings_for
-from tests.support.databases import database_url
-from tests.support.kafka import broker, kafka, topic_prefix
+from tests.support.databases import KINDS, database_url, empty_database
+from tests.support.kafka import broker, forget, kafka, shared_kafka, topic_prefix
 from tests.support.plants import Garden
 
 __all__ = ["broker", "database_url", "kafka", "topic_prefix"]
@@ -79,6 +81,38 @@ class Bells:
     def is_unavailable(self, bell: int) -> None:
         """Let the ledger's handler meet a server that is away."""
         self.goes_wrong(bell, Unavailable("away"))
+
+
+WAYS = (*KINDS, pytest.param("kafka", marks=[pytest.mark.postgres, pytest.mark.kafka]))
+"""The databases, with what is embedded, and PostgreSQL with a broker."""
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each way for events to go: an empty database's address, and settings that name a broker."""
+    if request.param != "kafka":
+        with empty_database(request.param, tmp_path) as url:
+            yield url, {}
+        return
+    prefix = f"test-{uuid.uuid4().hex[:12]}"
+    servers = shared_kafka()
+    section = {"bootstrap_servers": servers, "topic_prefix": prefix, "partitions": 4}
+    with empty_database("postgresql", tmp_path) as url:
+        yield url, {"kafka": section}
+    forget(servers, prefix)
+
+
+@pytest.fixture
+async def all_ways(way: tuple[str, dict[str, Any]], garden: Garden) -> AsyncIterator[Bells]:
+    """A tower and its ledger, started; each way once."""
+    url, sections = way
+    tower, ledger = towers.plant(garden)
+    app = app_for(url, "tower", "ledger", events=towers.QUICK, **sections)
+    await app.start()
+    try:
+        yield Bells(app, url, tower, ledger, **sections)
+    finally:
+        await app.stop()
 
 
 @pytest.fixture

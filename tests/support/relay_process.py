@@ -1,0 +1,85 @@
+"""A process that only relays, and at the end tells how it went: ``python relay_process.py URL``.
+
+One line of JSON: how long each claim (the statement that reads what is pending) took in ms, how the
+database plans it, and the most memory that the process held in MiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+from sqlalchemy import event, text
+
+from core.db.engine import Database
+from core.events.bell import Bell
+from core.events.runtime import EventRuntime
+from core.settings import Settings
+
+CLAIM = "FROM core_outbox"
+
+
+class Claims:
+    """Watches the statements of an engine."""
+
+    def __init__(self, database: Database) -> None:
+        self.milliseconds: list[float] = []
+        self.first: tuple[str, Any] | None = None
+        engine = database.reader.sync_engine
+        event.listen(engine, "before_cursor_execute", self._before)
+        event.listen(engine, "after_cursor_execute", self._after)
+
+    def _before(
+        self, _: Any, __: Any, statement: str, parameters: Any, context: Any, *_more: Any
+    ) -> None:
+        context.began = time.perf_counter()
+
+    def _after(
+        self, _: Any, __: Any, statement: str, parameters: Any, context: Any, *_more: Any
+    ) -> None:
+        if statement.startswith("SELECT") and CLAIM in statement and "bucket" in statement:
+            self.milliseconds.append((time.perf_counter() - context.began) * 1000)
+            self.first = self.first or (statement, parameters)
+
+
+async def main(url: str) -> dict[str, Any]:
+    """Relay until nothing is pending."""
+    settings = Settings.for_tests(database={"url": url}, events={"lease_seconds": 5})
+    database = Database(settings.database)
+    claims = Claims(database)
+    runtime = EventRuntime(database, settings=settings.events, kafka=settings.kafka, bell=Bell())
+    runtime.role = "worker"
+    runtime.start()
+    began = time.monotonic()
+    try:
+        while await _pending(database):
+            await asyncio.sleep(0.5)
+        seconds = time.monotonic() - began
+        plan = await _plan(database, claims)
+    finally:
+        await runtime.stop()
+        await database.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"claims": claims.milliseconds, "plan": plan, "mib": peak, "seconds": seconds}
+
+
+async def _pending(database: Database) -> bool:
+    async with database.reader.connect() as connection:
+        any_more = text("SELECT seq FROM core_outbox WHERE state = 'pending' LIMIT 1")
+        return (await connection.execute(any_more)).first() is not None
+
+
+async def _plan(database: Database, claims: Claims) -> str:
+    assert claims.first is not None
+    statement, parameters = claims.first
+    async with database.reader.connect() as connection:
+        rows = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        return "\n".join(row[0] for row in rows)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main(sys.argv[1]))))
