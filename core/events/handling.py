@@ -83,6 +83,11 @@ class Handling:
             async with timer:
                 with handling(delivery.traceparent):
                     await call
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # somebody ends this consumer
+            raise RuntimeError("it was cancelled by what it waited for") from error
         except TimeoutError:
             if not timer.expired():
                 raise
