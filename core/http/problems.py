@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import PydanticSerializationError
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +20,7 @@ from core.errors import Problem, Unprocessable
 from core.request import SCOPE_REQUEST
 
 MEDIA_TYPE = "application/problem+json"
+_FORM = "application/x-www-form-urlencoded"
 
 
 def all_problems(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
@@ -109,9 +111,32 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in error.errors()]
     places = ", ".join(dict.fromkeys(".".join(str(part) for part in e["loc"]) for e in found))
-    return problem_response(
-        Unprocessable(f"Not valid: {places[:500]}", errors=found), request.scope
+    detail = f"Not valid: {places[:500]}"
+    if unread := _unread(request, error.body):
+        detail = unread
+        found.insert(0, {"loc": ["header", "Content-Type"], "msg": unread, "type": "content_type"})
+    return problem_response(Unprocessable(detail, errors=found), request.scope)
+
+
+def _unread(request: Request, body: Any) -> str:
+    """Why a body was not even read: the header does not say that it is what the route takes.
+
+    FastAPI leaves such a body as bytes, or takes no field from it where it wants a form.
+    """
+    headers = request.headers
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return ""
+    sent = headers.get("content-type", "")
+    if isinstance(body, FormData):
+        wanted, read = _FORM, sent.startswith((_FORM, "multipart/form-data"))
+    else:
+        wanted, read = "application/json", not isinstance(body, bytes)
+    if read:
+        return ""
+    told = (
+        f"The Content-Type {sent[:100]!r} is not read here" if sent else "Content-Type is missing"
     )
+    return f"{told}: send the header Content-Type: {wanted}."
 
 
 async def on_unencodable(request: Request, error: Exception) -> Response:
