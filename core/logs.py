@@ -16,7 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from core.request import log_request_context
-from core.settings_errors import MASK, is_secret, mask_urls
+from core.settings_errors import MASK, is_secret, mask_urls, one_line
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -105,6 +105,7 @@ def _formatter(*, as_json: bool) -> logging.Formatter:
         renderer = [
             structlog.processors.format_exc_info,
             _without_secrets,
+            _without_controls,
             structlog.dev.ConsoleRenderer(colors=_coloured(), pad_event_to=0),
         ]
     return structlog.stdlib.ProcessorFormatter(
@@ -128,6 +129,15 @@ def _without_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """No password in a URL, in an exception's text neither, and no value under a secret's name."""
     for key, value in event.items():
         event[key] = _masked(key, value)
+    return event
+
+
+def _without_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """No NUL and no escape sequence of a caller's on a terminal; JSON escapes them by itself."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            lines = value.split("\n") if key in ("event", "exception", "stack") else [value]
+            event[key] = "\n".join(one_line(line.expandtabs()) for line in lines)
     return event
 
 

@@ -140,6 +140,25 @@ def test_development_is_for_eyes_and_uncoloured_off_a_terminal(
     assert re.search(r"Z \[info +\] began \[tessera\.x\] size=3\n$", err)
 
 
+def test_a_caller_controls_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """NUL, escape sequences and line ends of a path are shown, not sent; tracebacks have lines."""
+    configure_logging(Settings.for_tests())
+    log = structlog.get_logger("tessera.x")
+    log.info("request", path="/v1/\x00\x1b[2J\r\nfaked", name="\u202eoops")
+    log.info("two\nlines\x07")
+    try:
+        raise ValueError("\x00")
+    except ValueError:
+        log.exception("broken")
+    text = capsys.readouterr().err
+    assert not set("\x00\x1b\r\x07\u202e").intersection(text)
+    first, second, third, *traceback = text.splitlines()
+    assert r"\x00\x1b[2J\r\nfaked" in first.replace("\\\\", "\\")
+    assert second.endswith("two")
+    assert third.startswith(r"lines\x07")
+    assert r"ValueError: \x00" in traceback
+
+
 def test_configuring_twice_doubles_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """A second call replaces the first."""
     configure_logging(_production())
