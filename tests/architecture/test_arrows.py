@@ -29,6 +29,10 @@ PLANTED = {
         "modules/catalog/repository.py",
         "from modules.catalog import service",
     ),
+    "a helper knows nothing of who uses it": (
+        "modules/catalog/stock.py",
+        "from modules.catalog import service",
+    ),
     "services, repositories, models and contracts know no HTTP": (
         "modules/users/service.py",
         "from fastapi import Request",
@@ -100,7 +104,8 @@ def test_a_planted_import_breaks_its_contract(tree: Path, contract: str) -> None
     done = lint_imports(tree)
     assert done.returncode == 1
     assert f"{contract} BROKEN" in done.stdout
-    assert file.removesuffix(".py").replace("/", ".") in done.stdout
+    dotted = file.removesuffix(".py").replace("/", ".")
+    assert dotted in done.stdout or f"- .{Path(file).stem} -> " in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -113,6 +118,24 @@ def test_a_helper_of_a_service_knows_no_http_either(tree: Path, helper: str) -> 
     done = lint_imports(tree)
     assert "services, repositories, models and contracts know no HTTP BROKEN" in done.stdout
     assert helper.removesuffix(".py").replace("/", ".") in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("helper", "line"),
+    [
+        ("modules/catalog/stock.py", "from modules.catalog.service import CatalogService"),
+        ("modules/catalog/repository.py", "from modules.catalog import stock"),
+        ("modules/orders/drafting.py", "def late():\n    import modules.orders.service"),
+        ("modules/auth/passwords.py", "from modules.auth import credentials"),
+        ("modules/cache/local.py", "from modules.cache import service"),
+    ],
+)
+def test_a_helper_that_looks_up_is_named(tree: Path, helper: str, line: str) -> None:
+    """A file beside the layers may not import what imports it, not in a function either."""
+    plant(tree, helper, line)
+    done = lint_imports(tree)
+    assert "a helper knows nothing of who uses it BROKEN" in done.stdout
+    assert Path(helper).stem in done.stdout.partition("Broken contracts")[2]
 
 
 def test_the_tree_keeps_the_arrows(tree: Path) -> None:
