@@ -38,6 +38,11 @@ def traceparent() -> str:
     return request.traceparent
 
 
+def handled() -> str | None:
+    """The trace of the event that is being handled just now, if there is one."""
+    return _handled.get()
+
+
 def sane(header: bytes | str | None) -> str | None:
     """A traceparent as it came from outside; None when it is missing or malformed."""
     if header is None:

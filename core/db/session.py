@@ -24,6 +24,7 @@ from starlette.requests import HTTPConnection
 from core.db.sync import SyncReadableSession, SyncWritableSession
 from core.db.trouble import refuse_lost_transaction
 from core.events.failpoints import failpoint
+from core.tracing import handled
 
 SCOPE_DATABASE: Final = "tessera.database"
 """Where the ASGI entry puts the process's `Database` in a request's scope."""
@@ -185,9 +186,16 @@ class EventRecorder(Protocol):
     enabled: bool
 
     async def write(
-        self, session: "WritableSession", recorded: "Sequence[tuple[Event, int | None]]"
+        self,
+        session: "WritableSession",
+        recorded: "Sequence[tuple[Event, int | None]]",
+        *,
+        traces: Sequence[str | None] = (),
     ) -> None:
-        """Write them in the session's transaction, just before its commit."""
+        """Write them in the session's transaction, just before its commit.
+
+        `traces` are those of the events in whose handlers they were recorded, one for each or none.
+        """
         ...
 
     def committed(self) -> None:
@@ -203,7 +211,9 @@ class WritableSession(Session):
         super().__init__(engine)
         self._after_commit: list[AfterCommit] = []
         self._recorder = recorder
-        self._recorded: list[tuple[Event, int | None, tuple[SessionTransaction, ...]]] = []
+        self._recorded: list[
+            tuple[Event, int | None, tuple[SessionTransaction, ...], str | None]
+        ] = []
 
     def record(self, happened: "Event", *, version: int | None = None) -> None:
         """See `core.events.recording.record`."""
@@ -212,7 +222,7 @@ class WritableSession(Session):
         if self._has_ended:
             raise RuntimeError(ENDED)
         if self._recorder.enabled:
-            self._recorded.append((happened, version, self._savepoints()))
+            self._recorded.append((happened, version, self._savepoints(), handled()))
 
     def _savepoints(self) -> tuple[SessionTransaction, ...]:
         """Those that are open, the innermost first; what is recorded in one goes with it."""
@@ -278,7 +288,8 @@ class WritableSession(Session):
 
     async def _write_events(self) -> None:
         if self._recorded and self._recorder is not None:
-            await self._recorder.write(self, [it[:2] for it in self._recorded])
+            recorded, traces = [it[:2] for it in self._recorded], [it[3] for it in self._recorded]
+            await self._recorder.write(self, recorded, traces=traces)
             failpoint("record.before_commit")
 
     def _commit(self) -> None:

@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -52,14 +53,23 @@ class Recorder:
         self.bell = bell or Bell()
         self.enabled = enabled
 
-    async def write(self, session: WritableSession, recorded: Sequence[Recorded]) -> None:
-        """Put the events into the outbox, in the session's transaction."""
+    async def write(
+        self,
+        session: WritableSession,
+        recorded: Sequence[Recorded],
+        *,
+        traces: Sequence[str | None] = (),
+    ) -> None:
+        """Put the events into the outbox, in the session's transaction.
+
+        `traces` are those under which they were recorded; without one it is the current one.
+        """
         counted = await _count(session, [event for event, version in recorded if version is None])
         now = datetime.now(UTC)
-        headers = json.dumps({"traceparent": traceparent()})
+        current = traceparent()
         rows = [
-            _row(event, version or counted[_key(event)].pop(0), now, headers)
-            for event, version in recorded
+            _row(event, version or counted[_key(event)].pop(0), now, trace or current)
+            for (event, version), trace in zip_longest(recorded, traces)
         ]
         await session.exec(_INSERT, params=rows)
 
@@ -77,7 +87,7 @@ def _key(event: Event) -> Key:
     return event.aggregate_type, event.aggregate_id
 
 
-def _row(event: Event, version: int, now: datetime, headers: str) -> dict[str, Any]:
+def _row(event: Event, version: int, now: datetime, trace: str) -> dict[str, Any]:
     aggregate_type, aggregate_id = _key(event)
     return {
         "id": uuid4(),
@@ -87,7 +97,7 @@ def _row(event: Event, version: int, now: datetime, headers: str) -> dict[str, A
         "aggregate_version": version,
         "bucket": bucket_of(aggregate_type, aggregate_id),
         "payload": event.model_dump_json(),
-        "headers": headers,
+        "headers": json.dumps({"traceparent": trace}),
         "state": "pending",
         "attempts": 0,
         "created_at": now,
