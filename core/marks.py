@@ -63,7 +63,11 @@ def writing(fingerprints: Fingerprints) -> Iterator[None]:
         yield
         return
 
+    begun = True
+
     def tell(step: Step | None) -> None:
+        if not begun:  # a thread that was about to tell: the descriptor may be another's by now
+            return
         known = step is not None and step.module in fingerprints and step.doing != steps.MIGRATION
         text = f"{step.module}\t{step.doing}" if step and known else ""
         os.pwrite(file, text.encode()[:ROOM].ljust(ROOM), len(head))
@@ -73,6 +77,7 @@ def writing(fingerprints: Fingerprints) -> Iterator[None]:
         with steps.listening(tell):
             yield
     finally:
+        begun = False
         os.close(file)
         path.unlink(missing_ok=True)
 

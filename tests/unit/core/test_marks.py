@@ -1,0 +1,84 @@
+"""Modules that blocked or ended a process are remembered, as long as they are what they were."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core import marks
+from core.steps import MIGRATION, Step
+from tests.support.processes import ROOT
+
+DIES = """
+import os
+from core import marks
+from core.steps import step
+
+with marks.writing({{"bad": "print", "other": "else"}}):
+    with step("other", "its import"):
+        pass
+    with step("bad", "{doing}"):
+        os._exit(9)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def die(doing: str) -> None:
+    """A process that ends in a step of module `bad`."""
+    done = subprocess.run(
+        [sys.executable, "-c", DIES.format(doing=doing)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 9
+
+
+def test_the_step_that_ended_a_process_is_found() -> None:
+    """The next process names module and step, and clears away what the last one left."""
+    die("its lifespan")
+    assert list(Path("var").glob("under-way-*"))
+    found = marks.recall({"bad": "print", "other": "else"})
+    assert list(found) == ["bad"]
+    assert found["bad"].reason.startswith("its lifespan ended the whole process at the start of")
+    assert not list(Path("var").glob("under-way-*"))
+    assert list(marks.recall({"bad": "print"})) == ["bad"], "it stays"
+    assert marks.recall({"bad": "another print"}) == {}, "until its files change"
+
+
+def test_a_migration_may_be_interrupted() -> None:
+    """Whoever ends a process in a migration, which may take hours, blames nobody."""
+    die(MIGRATION)
+    assert marks.recall({"bad": "print"}) == {}
+
+
+def test_who_still_works_is_left_alone() -> None:
+    """The note of a process that lives is not taken for one of a process that ended."""
+    Path("var").mkdir()
+    alive = Path(f"var/under-way-{os.getppid()}")
+    alive.write_text('{"at": "now", "marks": {"bad": "print"}}\nbad\tits import')
+    assert marks.recall({"bad": "print"}) == {}
+    assert alive.exists()
+
+
+def test_what_blocked_is_noted_with_its_step() -> None:
+    """The watchdog's note holds module, step and time."""
+    assert marks.note(Step("bad", "its lifespan"), "blocked the process", {"bad": "print"})
+    [failure] = marks.recall({"bad": "print"}).values()
+    assert failure.reason.startswith("its lifespan blocked the process at the start of 20")
+    assert "var/blocked.json" in failure.remedy
+
+
+def test_a_start_that_is_well_leaves_nothing() -> None:
+    """When the start is over, nothing is left to be found."""
+    with marks.writing({"bad": "print"}):
+        assert list(Path("var").glob("under-way-*"))
+    assert not list(Path("var").glob("under-way-*"))
