@@ -106,6 +106,11 @@ def effects(url: str, group: str) -> dict[int, list[str]]:
     return found
 
 
+def count(url: str, group: str) -> int:
+    """How many effects a group has written."""
+    return int(query(url, f"SELECT count(*) FROM {group}_lines")[0][0])
+
+
 def committed(url: str) -> dict[int, list[str]]:
     """What happened to each order, as the orders themselves say."""
     rows = query(url, "SELECT id, status FROM orders_orders")
@@ -145,5 +150,4 @@ def is_drained(url: str) -> bool:
     if any(waiting(url).values()):
         return False
     steps = sum(map(len, committed(url).values()))
-    totals = [query(url, f"SELECT count(*) FROM {group}_lines")[0][0] for group in GROUPS]
-    return all(total >= steps for total in totals)
+    return all(count(url, group) >= steps for group in GROUPS)

@@ -1,0 +1,129 @@
+"""What must hold of events under load, while a broker is away and while consumers come and go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import ledgers, soak
+from tests.support.databases import empty_database
+from tests.support.fleet import Buyers, Fleet, fleet, percentile, resident_mib
+from tests.support.kafka import private_broker
+from tests.support.plants import Garden
+from tests.support.processes import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(soak.tier(300, 1200))]
+RATE = 50
+"""Orders a second."""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """An empty PostgreSQL database."""
+    with empty_database("postgresql", tmp_path) as address:
+        yield address
+
+
+def stopped_within(server: Server, seconds: float) -> float:
+    """SIGTERM; how long it took to end, which must be in good order."""
+    began = time.monotonic()
+    assert server.stop(seconds=seconds) == 0, server.log[-2000:]
+    return time.monotonic() - began
+
+
+@pytest.mark.kafka
+def test_a_broker_that_is_away_under_load(url: str, tmp_path: Path, garden: Garden) -> None:
+    """Orders go on while the broker is away: none is answered 5xx, they take little longer, memory
+    stays, SIGTERM ends within 15 s; once it is back every event arrives."""
+    chance, away = soak.chance(), soak.tier(20, 180)
+    with private_broker() as broker:
+        kafka = {"kafka": {"bootstrap_servers": broker.servers, "partitions": 4}}
+        place = tmp_path / "place"
+        with fleet(place, url, garden, apis=1, workers=1, **kafka) as made:
+            buyers = Buyers(made, chance, threads=8, rate=RATE, steps=False)
+            buyers.begin()
+            time.sleep(away / 4)  # until all is warm
+            before = during(buyers, away / 2)
+            memory = memory_of(made)
+            broker.kill()
+            meanwhile = during(buyers, away)
+            grown = max(now - then for now, then in zip(memory_of(made), memory, strict=True))
+            [worker] = made.workers
+            stopping = stopped_within(worker, 15)
+            made.workers = []
+            made.start("worker").wait_ready()
+            broker.start()
+            buyers.end()
+            drained = made.drain()
+            count = ledgers.check(url, buyers.answered)
+    rate = len(meanwhile) / away
+    p99 = {"before": percentile(before, 0.99) * 1000, "away": percentile(meanwhile, 0.99) * 1000}
+    soak.note(
+        "broker away",
+        seconds=away,
+        orders_a_second=round(rate),
+        p99_ms={name: round(it, 1) for name, it in p99.items()},
+        grown_mib=round(grown, 1),
+        sigterm_s=round(stopping, 1),
+        drained_s=round(drained, 1),
+        effects=count,
+    )
+    assert set(buyers.statuses) <= {201, 409}
+    assert grown <= 50
+    assert p99["away"] <= 1.5 * p99["before"] + 10
+
+
+def during(buyers: Buyers, seconds: float) -> list[float]:
+    """How long each of the orders took that were answered in that time, from now on."""
+    first = len(buyers.seconds)
+    time.sleep(seconds)
+    return buyers.seconds[first:]
+
+
+def memory_of(made: Fleet) -> list[float]:
+    """What each process holds, in MiB."""
+    return [resident_mib(server) for server in [*made.apis, *made.workers]]
+
+
+@pytest.mark.parametrize("with_broker", [False, pytest.param(True, marks=pytest.mark.kafka)])
+def test_workers_come_and_go(
+    with_broker: bool, url: str, tmp_path: Path, garden: Garden, request: pytest.FixtureRequest
+) -> None:
+    """Every five seconds a worker comes and another one goes, and one handler is slow: INV, and in
+    every five seconds both groups get on."""
+    chance, seconds = soak.chance(), soak.tier(30 if with_broker else 15, 120)
+    sections: dict[str, Any] = {}
+    if with_broker:
+        servers, prefix = (request.getfixturevalue(it) for it in ("kafka", "topic_prefix"))
+        sections["kafka"] = {"bootstrap_servers": servers, "topic_prefix": prefix, "partitions": 4}
+    progress: list[dict[str, int]] = []
+    with fleet(tmp_path / "place", url, garden, apis=1, workers=2, **sections) as made:
+        made.trouble.slow("ledger", every=40, seconds=1.0)
+        buyers = Buyers(made, chance, rate=20)
+        buyers.begin()
+        progress.append(written(url))
+        for turn in range(seconds // 5):
+            time.sleep(5)
+            progress.append(written(url))
+            if turn % 2:
+                stopped_within(made.workers.pop(0), 30)
+            else:
+                made.start("worker")
+        buyers.end()
+        made.wait_ready()
+        made.trouble.over()
+        made.drain()
+        count = ledgers.check(url, buyers.answered)
+    soak.note("come and go", broker=with_broker, seconds=seconds, effects=count, progress=progress)
+    for before, after in pairwise(progress):
+        assert all(after[group] > before[group] for group in ledgers.GROUPS), progress
+
+
+def written(url: str) -> dict[str, int]:
+    """How many effects each group has written."""
+    return {it: ledgers.count(url, it) for it in ledgers.GROUPS}
