@@ -32,8 +32,8 @@ bench: $(VENV)/.dev-stamp ## measure against plain FastAPI; needs wrk
 docs: $(VENV)/.dev-stamp ## build the documentation into site/
 	@$(BIN)/python -m zensical build --clean --strict
 
-soak: $(VENV)/.dev-stamp ## the long runs: 50 and 100 swaps, 100 examples an operation
-	@TESSERA_SOAK=1 TESSERA_TEST_EXAMPLES=100 dev/test -n 0 --timeout 3000 tests/acceptance/test_swap.py tests/acceptance/test_schemathesis.py
+soak: $(VENV)/.dev-stamp ## the long runs (swaps, killed processes, 100 examples an operation) into soak/RESULTS.md
+	@$(BIN)/python -m dev.soak $(PYTEST)
 
 services: ## start PostgreSQL, Redis and Kafka for tests, on loopback ports of their own
 	@dev/services up

@@ -6,7 +6,6 @@ TESSERA_SOAK=1 does 50 swaps under load and 100 for the memory; without it a fif
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from statistics import median
 
 import pytest
 
+from tests.support import soak
 from tests.support.databases import database_url
 from tests.support.plants import Garden, minimal
 from tests.support.rows import query
@@ -24,12 +24,11 @@ from tests.support.swapping import PlantedInstallation, SwappingServer, enable, 
 
 __all__ = ["database_url"]
 
-SOAK = bool(os.environ.get("TESSERA_SOAK"))
-SWAPS = 50 if SOAK else 10
-MEMORY_SWAPS, WARM_UP = (100, 20) if SOAK else (30, 10)
+SWAPS = soak.tier(10, 50)
+MEMORY_SWAPS, WARM_UP = soak.tier((30, 10), (100, 20))
 FAULTS = re.compile(r"Socket errors.*|Non-2xx.*")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200 if SOAK else 300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(soak.tier(300, 1200))]
 
 
 @pytest.fixture
@@ -65,6 +64,7 @@ async def wrk(running: SwappingServer, path: str) -> AsyncIterator[None]:
             said, _ = process.communicate(timeout=60)
     assert "requests in" in said, said
     assert FAULTS.findall(said) == []
+    soak.note("wrk", path=path, requests=int(re.findall(r"(\d+) requests in", said)[0]), faults=0)
 
 
 async def test_nobody_is_hurt_by_swaps(tmp_path: Path, database_url: str, garden: Garden) -> None:
@@ -94,6 +94,9 @@ async def test_nobody_is_hurt_by_swaps(tmp_path: Path, database_url: str, garden
         assert running.open_files() <= files + 1
         assert await backends_of(database_url) <= backends
         assert running.server.faults() == []
+        requests = {path: len(answers) for path, answers in asked.answers.items()}
+        database = database_url.partition(":")[0]
+        soak.note("swaps", swaps=SWAPS, database=database, requests=requests, faults=0)
 
 
 async def backends_of(database_url: str) -> int:
@@ -120,7 +123,7 @@ async def test_memory_stays(installation: PlantedInstallation) -> None:
             await running.swap("probe", "guest")
         await running.alone()
         after = running.memory_kib()
-        print(f"memory after {WARM_UP} swaps {before} KiB, after {MEMORY_SWAPS} more {after} KiB")
+        soak.note("memory", swaps=MEMORY_SWAPS, before_kib=before, after_kib=after)
         assert after <= before * 1.05
 
 
@@ -143,9 +146,8 @@ async def test_the_loop_goes_on(installation: PlantedInstallation, garden: Garde
                 await running.alone()
                 stalls.append(running.get("/probe/lag"))
         assert asked.faults == []
-        print(
-            f"longest stalls {[round(it * 1000) for it in stalls]} ms, {rested * 1000:.0f} at rest"
-        )
+        milliseconds = [round(it * 1000) for it in stalls]
+        soak.note("stalls", milliseconds=milliseconds, at_rest=round(rested * 1000))
         assert median(stalls) < 0.3 + 2 * rested
 
 

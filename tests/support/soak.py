@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 SOAK = os.environ.get("TESSERA_SOAK") == "1"
 REPORT = os.environ.get("TESSERA_SOAK_REPORT", "")
-"""A file to which each row of the soak adds a line."""
+"""A file to which each row of the soak adds a line; `dev/soak.py` makes soak/RESULTS.md of it."""
 
 
 def tier(ci: T, soak: T) -> T:
@@ -30,7 +30,8 @@ def chance() -> random.Random:
 
 def note(row: str, **figures: Any) -> None:
     """Say what a row has measured, and keep it where a report is wanted."""
-    said = {"row": row, "tier": tier("ci", "soak"), **figures}
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+    said = {"row": row, "test": test, "tier": tier("ci", "soak"), **figures}
     print(json.dumps(said))
     if REPORT:
         machine = {"cpus": os.cpu_count(), "python": platform.python_version()}
