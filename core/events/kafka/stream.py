@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger("tessera.events")
 
 BATCH = 1_000
-"""Events that are read, sent and marked at once."""
+"""Events that are read, sent and marked at once, at most."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Large ones are read in smaller batches: about so much is in memory at once."""
+FIRST_BATCH = 100
 
 _o = outbox.c
 
@@ -63,7 +66,10 @@ class Row(NamedTuple):
 
 
 _PENDING = (
-    select(*(_o[name] for name in Row._fields)).where(*RELAYABLE).order_by(_o.seq).limit(BATCH)
+    select(*(_o[name] for name in Row._fields))
+    .where(*RELAYABLE)
+    .order_by(_o.seq)
+    .limit(bindparam("most"))
 )
 _REFUSED = update(outbox).where(
     _o.seq == bindparam("this"), _o.state == "pending", _o.attempts == bindparam("tried")
@@ -95,6 +101,7 @@ class Stream:
         self._counts = counts
         self._producer = Producer(kafka)
         self._by_type: dict[str, str] = {}
+        self._most = FIRST_BATCH
         self._again_at = 0.0
         self._leaving = False
 
@@ -143,8 +150,16 @@ class Stream:
         if not buckets:
             return []
         async with self._database.reader.connect() as connection:
-            found = await connection.execute(_PENDING, relayable_in(buckets))
-            return [Row(*row) for row in found]
+            values = {**relayable_in(buckets), "most": self._most}
+            rows = [Row(*row) for row in await connection.execute(_PENDING, values)]
+        self._learn(rows)
+        return rows
+
+    def _learn(self, rows: Sequence[Row]) -> None:
+        """How many to read at once, by how large these are; at most twice as many as now."""
+        size = sum(len(row.payload) for row in rows)
+        fitting = len(rows) * BATCH_BYTES // max(size, 1) if rows else BATCH
+        self._most = max(1, min(fitting, self._most * 2, BATCH))
 
     def _topic(self, event_type: str) -> str:
         topic = self._by_type.get(event_type)
