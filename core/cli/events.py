@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Events: what waits, what failed, a
 
 app.command("golden")(golden)
 
-Group = Annotated[str, typer.Argument(metavar="GROUP", help="The subscribing module's id, or relay.")]
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="A subscribing module, or relay.")]
 Numbers = Annotated[
     list[int] | None, typer.Argument(metavar="[NUMBER]...", help="As `events failed` lists them.")
 ]
