@@ -98,7 +98,9 @@ class Client:
             return self._http.request(method, path, **options)
         except httpx2.HTTPError as problem:
             why = f"{type(problem).__name__}: {problem}".rstrip(": ")
-            raise DemoError(f"{self._url} cannot be reached ({why}); is it running?") from None
+            raise DemoError(
+                f"{self._url} cannot be reached ({why}); is it running? --url names another address"
+            ) from None
 
     def _checked(self, answer: httpx2.Response) -> httpx2.Response:
         if answer.is_success:
