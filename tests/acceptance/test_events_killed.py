@@ -98,7 +98,7 @@ def test_failpoints(url: str, broker: Any, tmp_path: Path, garden: Garden) -> No
     wanted = [f"{name}:{chance.randint(1, 4)}" for name in places for _ in range(times)]
     chance.shuffle(wanted)
     with fleet(tmp_path / "place", url, garden, apis=1, workers=0, **sections_of(broker)) as made:
-        buyers = Buyers(made, chance, rate=20)
+        buyers = Buyers(made, chance, rate=soak.tier(20, 5))
         buyers.begin()
         for at in range(0, len(wanted), 4):
             all_die(made, wanted[at : at + 4])

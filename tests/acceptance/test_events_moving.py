@@ -111,7 +111,9 @@ def test_workers_come_and_go(
             time.sleep(5)
             progress.append(written(url))
             if turn % 2:
-                stopped_within(made.workers.pop(0), 30)
+                leaving = made.workers.pop(0)
+                stopped_within(leaving, 30)
+                assert leaving.faults() == []
             else:
                 made.start("worker")
         buyers.end()

@@ -247,6 +247,8 @@ async def test_two_processes_share_the_work(bells: Any) -> None:
     await second.start()
     try:
         if bells.database.dialect == "postgresql":
+            assert bells.app.resources is not None
+            assert second.resources is not None
             apps = [bells.app.resources.events.leases, second.resources.events.leases]
             await bells.until(lambda: [len(it.held("ledger")) for it in apps] == [8, 8])
         await asyncio.gather(*(bells.strike(*[bell] * 10) for bell in range(8)))
