@@ -121,5 +121,7 @@ async def register(session: WritableSession, plan: EventPlan) -> None:
             ),
             params={"types": sorted(group.types)},
         )
-        rows = [{"type": name, "group_name": group.name} for name in sorted(group.types)]
+        rows = [
+            {"type": name, "group_name": group.name, "since": now} for name in sorted(group.types)
+        ]
         await session.exec(dialect.insert(group_types).on_conflict_do_nothing(), params=rows)

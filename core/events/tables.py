@@ -84,12 +84,13 @@ class Group(Base, table=True):
 
 
 class GroupType(Base, table=True):
-    """One event type that a group wants."""
+    """One event type that a group wants; what was recorded before `since` is not for it."""
 
     __tablename__ = "core_group_types"
 
     type: str = Field(primary_key=True, max_length=90)
     group_name: str = Field(primary_key=True, max_length=20)
+    since: datetime
 
 
 class PrunedType(Base, table=True):

@@ -140,7 +140,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
     async def _join(self) -> None:
         """Be a member of the group. Raises Unavailable, BrokerTrouble, or what aiokafka raises."""
         await self._end()
-        self._intake.since, self._intake.also = await self._inbox.registered()
+        self._intake.register(await self._inbox.registered())
         await self._topics.ensure(self._names)
         lowest, highest = SESSION_SECONDS
         session = min(max(self._settings.lease_seconds, lowest), highest)

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.events.failure import counted
 from core.events.kafka.cloudevents import STRAY
 from core.events.recording import bucket_of
-from core.events.tables import deliveries, group_types, groups, inbox, outbox
+from core.events.tables import deliveries, group_types, inbox, outbox
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -69,13 +69,12 @@ class Inbox:
         self._dialect: Any = postgresql if database.dialect == "postgresql" else sqlite
         self._patience = f"{settings.handler_seconds + 5:.0f}s"
 
-    async def registered(self) -> tuple[datetime, frozenset[str]]:
-        """Since when the group is there, and for which types. Raises Unavailable."""
+    async def registered(self) -> dict[str, datetime]:
+        """For which types the group is registered, and since when. Raises Unavailable."""
+        wanted = select(group_types.c.type, group_types.c.since)
+        wanted = wanted.where(group_types.c.group_name == self._group)
         async with self._database.reader.connect() as connection:
-            since = select(groups.c.created_at).where(groups.c.name == self._group)
-            types = select(group_types.c.type).where(group_types.c.group_name == self._group)
-            began: datetime = (await connection.execute(since)).scalar_one()
-            return began, frozenset((await connection.execute(types)).scalars())
+            return {row[0]: row[1] for row in await connection.execute(wanted)}
 
     async def receive(self, session: WritableSession, ids: Sequence[UUID]) -> set[UUID]:
         """Note that these events were given, and tell which had not been before."""

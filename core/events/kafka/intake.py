@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from core.events.groups import GroupPlan
     from core.events.handling import Handling
 
+EVER = datetime(1, 1, 2, tzinfo=UTC)
+CLOCKS_DIFFER = timedelta(seconds=10)
+"""What was recorded so long before the group was registered counts as recorded afterwards: the two
+were told by the clocks of two machines."""
 LONGEST_TYPE, LONGEST_ID = 90, 64
 """What the outbox holds of a type and of an aggregate's name."""
 
@@ -45,13 +50,14 @@ class Intake:
     """Reads the messages of one group."""
 
     def __init__(self, plan: GroupPlan, handling: Handling, catalog: EventCatalog) -> None:
-        self._types = plan.types
         self._handling = handling
         self._catalog = catalog
-        self.since = datetime.min.replace(tzinfo=UTC)
-        """When the group came to be: what was recorded before is not for it."""
-        self.also: frozenset[str] = frozenset()
-        """Types that the group is registered for and this process knows nothing of."""
+        self._known: Mapping[str, datetime] = dict.fromkeys(plan.types, EVER)
+        self._wanted = self._known
+
+    def register(self, wanted: Mapping[str, datetime]) -> None:
+        """Since when the group is registered for each type; some only newer processes may know."""
+        self._wanted = {**self._known, **wanted}
 
     def read(self, record: Any) -> Incoming | None:
         """A message of aiokafka; None when the group is not to have it."""
@@ -59,9 +65,8 @@ class Intake:
             envelope = decode(record.headers, offset=record.offset, timestamp=record.timestamp)
         except NoEnvelope as error:
             return _foreign(record, error)
-        if envelope.type not in self._types and envelope.type not in self.also:
-            return None
-        if envelope.recorded_at < self.since:
+        since = self._wanted.get(envelope.type)
+        if since is None or envelope.recorded_at < since - CLOCKS_DIFFER:
             return None
         return self._event(record, envelope)
 

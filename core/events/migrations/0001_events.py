@@ -54,6 +54,7 @@ def upgrade() -> None:
         "core_group_types",
         sa.Column("type", AutoString(length=90), nullable=False),
         sa.Column("group_name", AutoString(length=20), nullable=False),
+        sa.Column("since", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("type", "group_name", name=op.f("pk_core_group_types")),
     )
     op.create_table(

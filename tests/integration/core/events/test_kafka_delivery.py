@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer
+from sqlalchemy import text
 
 from core.events.operations import failed, replay, retry
 from tests.support import tower as towers
@@ -143,6 +144,21 @@ async def test_what_is_none_of_its_affair_is_passed_by(kafka_bells: Any) -> None
     await put(bells, key="2")
     assert await bells.effects(1) == [(2, 1)]
     assert towers.waiting(bells.url) == (0, 0)
+
+
+async def test_what_was_before_a_subscription_is_passed_by(kafka_bells: Any) -> None:
+    """A type that the group did not want then is not given to it, though it lies on the topic."""
+    bells = kafka_bells
+    await bells.swap("tower")
+    since = "UPDATE core_group_types SET since = '2900-01-01 00:00:00+00:00'"
+    async with bells.database.write() as session:
+        await session.exec(
+            text(since if "postgresql" in bells.url else since.replace("+00:00", ""))
+        )
+    await bells.strike(1, 1)
+    await bells.swap("tower", "ledger")
+    await put(bells, key="2")
+    assert await bells.effects(1) == [(2, 1)]
 
 
 async def test_a_disabled_modules_events_wait_for_it(kafka_bells: Any) -> None:
