@@ -22,7 +22,7 @@ Points = Mapping[tuple[str, str], str]
 
 
 def check_installed() -> Iterator[Finding]:
-    """T008, for every distribution whose source tree is there."""
+    """T008, for every distribution whose source tree is there, and for the tree one stands in."""
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
         name = distribution.name or ""
@@ -32,6 +32,19 @@ def check_installed() -> Iterator[Finding]:
         file = _pyproject(distribution)
         if file is not None and (written := _written(file, name)) is not None:
             yield from _differences(file, written, _installed(distribution))
+    file = Path("pyproject.toml").absolute()  # of a plugin that nobody has installed at all
+    name = _name_of(file)
+    if name and _normal(name) not in {_normal(it) for it in seen}:
+        yield from _differences(file, _written(file, name) or {}, {})
+
+
+def _name_of(file: Path) -> str:
+    """What a project calls itself; empty when there is none, or it cannot be read."""
+    try:
+        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+        return str(project.get("name", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def _pyproject(distribution: Distribution) -> Path | None:

@@ -46,6 +46,10 @@ class Garden:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(textwrap.dedent(content))
 
+    def stand_in(self, folder: Path) -> None:
+        """Make a folder the working folder until the test ends."""
+        self._monkeypatch.chdir(folder)
+
     def _forget(self, package: str) -> None:
         for loaded in [m for m in sys.modules if m == package or m.startswith(f"{package}.")]:
             self._monkeypatch.delitem(sys.modules, loaded)

@@ -46,10 +46,22 @@ def beside(points: str) -> Callable[[Garden], None]:
     return lambda garden: write_project(garden.folder, points)
 
 
-def write_project(folder: Path, points: str) -> None:
+def standing_in(name: str) -> Callable[[Garden], None]:
+    """The working folder is the source tree of this distribution."""
+
+    def prepare(garden: Garden) -> None:
+        tree = garden.folder / "tree"
+        tree.mkdir()
+        write_project(tree, 'bad = "planted_bad.module"', name=name)
+        garden.stand_in(tree)
+
+    return prepare
+
+
+def write_project(folder: Path, points: str, *, name: str = "planted-bad") -> None:
     """A pyproject.toml with these entry points."""
     (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "planted-bad"\n[project.entry-points."tessera.modules"]\n{points}\n'
+        f'[project]\nname = "{name}"\n[project.entry-points."tessera.modules"]\n{points}\n'
     )
 
 
@@ -177,6 +189,13 @@ MODULES = [
         Plot(minimal("bad"), prepare=beside('bad = "planted_bad.other"')),
         Plot(minimal("bad"), prepare=beside('bad = "planted_bad.module"')),
         at="pyproject.toml",
+    ),
+    Case(
+        "T008",
+        "a plugin that was never installed, in the folder that one stands in",
+        Plot(prepare=standing_in("planted-new")),
+        Plot(minimal("bad"), prepare=standing_in("planted-bad")),
+        at="tree/pyproject.toml",
     ),
     Case(
         "T009",
