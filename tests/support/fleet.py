@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -17,8 +20,9 @@ import httpx2
 
 from tests.support import ledgers
 from tests.support.plants import Garden
-from tests.support.processes import Headers, Installation, Server
+from tests.support.processes import ROOT, Headers, Installation, Server
 
+RELAY_PROCESS = ROOT / "tests" / "support" / "relay_process.py"
 PRODUCTS = 20
 QUICK = {"poll_seconds": 0.2, "backoff_seconds": 0.05, "lease_seconds": 1.5}
 PRODUCTION_LIKE: dict[str, Any] = {
@@ -31,8 +35,12 @@ PRODUCTION_LIKE: dict[str, Any] = {
 class Fleet:
     """APIs and workers on one database; made by `fleet`."""
 
-    def __init__(self, place: Installation, url: str, trouble: ledgers.Trouble) -> None:
-        self.place, self.url, self.trouble = place, url, trouble
+    def __init__(
+        self, place: Installation, url: str, trouble: ledgers.Trouble, **sections: Any
+    ) -> None:
+        """`sections` are settings that say how events go."""
+        self.place, self.url, self.trouble, self._sections = place, url, trouble, sections
+        self.relays: list[subprocess.Popen[bytes]] = []
         self.apis: list[Server] = []
         self.workers: list[Server] = []
         self.ended: list[Server] = []
@@ -49,6 +57,13 @@ class Fleet:
             self.place.environ.pop("TESSERA_TEST_FAILPOINT", None)
         (self.apis if role == "api" else self.workers).append(server)
         return server
+
+    def start_relays(self, count: int) -> None:
+        """Processes that do nothing but relay, and start in a fraction of the time."""
+        settings = json.dumps({"database": {"url": self.url}, **self._sections})
+        command = [sys.executable, str(RELAY_PROCESS), settings, "stay"]
+        environ = {"PYTHONPATH": str(ROOT)}
+        self.relays += [subprocess.Popen(command, env=environ) for _ in range(count)]
 
     def stock(self) -> None:
         """An admin and products; one of them is sold out."""
@@ -86,6 +101,9 @@ class Fleet:
         """SIGKILL for all."""
         for server in [*self.apis, *self.workers]:
             server.kill()
+        for relay in self.relays:
+            relay.kill()
+            relay.wait(timeout=10)
 
 
 @contextmanager
@@ -94,12 +112,13 @@ def fleet(
 ) -> Iterator[Fleet]:
     """A migrated shop with so many processes, all ready, and products in it."""
     ledgers.plant(garden)
-    place = Installation(folder, url, **{"events": QUICK, **PRODUCTION_LIKE, **sections})
+    sections = {"events": QUICK, **sections}
+    place = Installation(folder, url, **{**PRODUCTION_LIKE, **sections})
     trouble = ledgers.Trouble(folder / "trouble.json")
     place.environ |= {"PYTHONPATH": str(garden.folder), ledgers.TROUBLE: str(trouble.file)}
     done = place.run("db", "upgrade")
     assert done.returncode == 0, done.stderr
-    made = Fleet(place, url, trouble)
+    made = Fleet(place, url, trouble, **sections)
     try:
         for role in ["api"] * apis + ["worker"] * workers:
             made.start(role)

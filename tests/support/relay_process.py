@@ -1,7 +1,8 @@
-"""A process that only relays, and at the end tells how it went: ``python relay_process.py URL``.
+"""A process that only relays: ``python relay_process.py SETTINGS [stay]``, the settings as JSON.
 
-One line of JSON: how long each claim (the statement that reads what is pending) took in ms, how the
-database plans it, and the most memory that the process held in MiB.
+It ends when nothing is pending, and tells in one line of JSON how it went: how long each claim (the
+statement that reads what is pending) took in ms, how the database plans it, and the most memory
+that the process held in MiB. With ``stay`` it goes on until it is killed.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ class Claims:
             self.first = self.first or (statement, parameters)
 
 
-async def main(url: str) -> dict[str, Any]:
-    """Relay until nothing is pending."""
-    settings = Settings.for_tests(database={"url": url}, events={"lease_seconds": 5})
+async def main(sections: dict[str, Any], *, stay: bool) -> dict[str, Any]:
+    """Relay until nothing is pending, or for ever."""
+    settings = Settings.for_tests(**sections)
     database = Database(settings.database)
     claims = Claims(database)
     runtime = EventRuntime(database, settings=settings.events, kafka=settings.kafka, bell=Bell())
@@ -56,7 +57,7 @@ async def main(url: str) -> dict[str, Any]:
     runtime.start()
     began = time.monotonic()
     try:
-        while await _pending(database):
+        while stay or await _is_any_pending(database):
             await asyncio.sleep(0.5)
         seconds = time.monotonic() - began
         plan = await _plan(database, claims)
@@ -67,7 +68,7 @@ async def main(url: str) -> dict[str, Any]:
     return {"claims": claims.milliseconds, "plan": plan, "mib": peak, "seconds": seconds}
 
 
-async def _pending(database: Database) -> bool:
+async def _is_any_pending(database: Database) -> bool:
     async with database.reader.connect() as connection:
         any_more = text("SELECT seq FROM core_outbox WHERE state = 'pending' LIMIT 1")
         return (await connection.execute(any_more)).first() is not None
@@ -82,4 +83,4 @@ async def _plan(database: Database, claims: Claims) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(sys.argv[1]))))
+    print(json.dumps(asyncio.run(main(json.loads(sys.argv[1]), stay="stay" in sys.argv))))

@@ -20,7 +20,7 @@ from tests.support import soak
 from tests.support import tower as towers
 from tests.support.apps import app_for
 from tests.support.databases import empty_database
-from tests.support.fleet import percentile
+from tests.support.fleet import RELAY_PROCESS, percentile
 from tests.support.plants import Garden
 from tests.support.postgres import private_server
 from tests.support.tower import query
@@ -223,8 +223,9 @@ async def test_a_pile_of_pending_events(postgres_url: str, garden: Garden) -> No
 
 def relayed(url: str) -> dict[str, Any]:
     """What a process that does nothing but relay says at its end."""
+    settings = {"database": {"url": url}, "events": {"lease_seconds": 5}}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "support" / "relay_process.py"), url],
+        [sys.executable, str(RELAY_PROCESS), json.dumps(settings)],
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
