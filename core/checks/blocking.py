@@ -70,7 +70,7 @@ def remedy_for(target: str) -> str:
 
 def check_blocking(context: CheckContext) -> Iterator[Finding]:
     """T501 and T502: calls in ``async def`` that block, themselves or through a helper."""
-    helpers = _Helpers(context.code)
+    helpers = Helpers(context.code)
     for unit in context.code.units.values():
         if not unit.is_async:
             continue
@@ -105,7 +105,7 @@ def _shown(call: Call) -> str:
     return f"{call.target.removeprefix('builtins.')}()"
 
 
-class _Helpers:
+class Helpers:
     """Which plain functions of a package block, and on which way."""
 
     def __init__(self, code: Code) -> None:

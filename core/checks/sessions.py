@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from core.checks import names
-from core.checks.code import Code, Unit
+from core.checks.blocking import Helpers
+from core.checks.code import Call, Code, Unit
 from core.checks.context import CheckContext
 from core.checks.finding import Finding
 from core.db.session import WritableSession
+from core.db.sync import SyncWritableSession
 
 _SLOW = re.compile(
     r"(asyncio|anyio)\.sleep|asyncio\.(to_thread|create_subprocess_(exec|shell))"
@@ -32,11 +34,14 @@ _NO_USE = {"add", "add_all", "after_commit", "expunge", "expunge_all", "info", "
 
 def check_sessions(context: CheckContext) -> Iterator[Finding]:
     """T601: slow work after the first use of a write session."""
+    helpers = Helpers(context.code)
     for unit in context.code.units.values():
-        if not unit.is_async:
-            continue
         for session, body in _sessions(unit):
-            walk = _Walk(context.code, unit, session)
+            if unit.is_async:
+                slow_here = partial(is_slow, context.code, unit)
+            else:
+                slow_here = partial(_blocks, unit, helpers)
+            walk = _Walk(unit, session, slow_here)
             walk.block(body, used=None)
             for slow, used in walk.slow.items():
                 yield _finding(context, unit, session, slow, used)
@@ -58,7 +63,8 @@ def _sessions(unit: Unit) -> Iterator[tuple[str, list[ast.stmt]]]:
     """Names that hold a write session, and where: parameters, ``async with ….write() as …``."""
     for name, kind in unit.known.items():
         found = names.runtime(kind[:-2]) if kind and kind.endswith("()") else None
-        if isinstance(found, type) and issubclass(found, WritableSession) and _is_own(unit, name):
+        wanted = WritableSession if unit.is_async else SyncWritableSession
+        if isinstance(found, type) and issubclass(found, wanted) and _is_own(unit, name):
             yield name, unit.node.body
     for node in unit.nodes():
         if isinstance(node, ast.AsyncWith):
@@ -82,10 +88,10 @@ def _opened(item: ast.withitem) -> str:
 class _Walk:
     """Goes through a function in the order in which it runs; `slow` is what came too late."""
 
-    def __init__(self, code: Code, unit: Unit, session: str) -> None:
-        self._code = code
+    def __init__(self, unit: Unit, session: str, is_slow: Callable[[ast.Call], bool]) -> None:
         self._unit = unit
         self._session = session
+        self._is_slow = is_slow
         self._holders: set[str] = set()
         self.slow: dict[ast.Call, ast.Call] = {}
 
@@ -151,15 +157,12 @@ class _Walk:
             self._is_given(call) and self._is_class(call.func) for call in calls
         ) and self._is_class(calls[0].func)
 
-    def _is_slow(self, call: ast.Call) -> bool:
-        return is_slow(self._code, self._unit, call)
-
     def _uses(self, call: ast.Call) -> bool:
         function = call.func
         if isinstance(function, ast.Attribute) and self._is_session(function.value):
             return function.attr not in _NO_USE
         if isinstance(function, ast.Attribute) and self._is_holder(function.value):
-            return call in self._unit.awaited
+            return call in self._unit.awaited or not self._unit.is_async
         return self._is_given(call) and not self._is_class(function)
 
     def _is_given(self, call: ast.Call) -> bool:
@@ -177,6 +180,12 @@ class _Walk:
 
 def _leaves(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break)
+
+
+def _blocks(unit: Unit, helpers: Helpers, call: ast.Call) -> bool:
+    """Whether a call in a plain function takes its time, as it would take the loop's elsewhere."""
+    made = Call(call, unit.resolve(call.func))
+    return bool(helpers.remedy(made) or helpers.way(made))
 
 
 def is_slow(code: Code, unit: Unit, call: ast.Call, *, depth: int = 4) -> bool:

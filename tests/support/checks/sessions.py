@@ -108,4 +108,33 @@ SESSIONS = [
             asyncio.create_task(fetch())
         """,
     ),
+    bodies(
+        "T601",
+        "a route in a thread that asks another server",
+        bad="""
+        import time
+
+        def rate():
+            time.sleep(1)
+
+        def read(session: SyncWriteSession, thing):
+            session.get(thing, 1)
+            rate()  #<
+        """,
+        good="""
+        import time
+
+        def rate():
+            time.sleep(1)
+
+        def read(session: SyncWriteSession, thing):
+            session.add(thing)
+            rate()
+            session.get(thing, 1)
+
+        def look(session: SyncReadSession, thing):
+            session.get(thing, 1)
+            rate()
+        """,
+    ),
 ]
