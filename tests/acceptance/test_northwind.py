@@ -8,12 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+
+from tests.support.kafka import kafka, topic_prefix
+
+__all__ = ["kafka", "topic_prefix"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = {
@@ -30,6 +35,7 @@ class Installation:
 
     folder: Path
     port: int
+    kafka: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -44,7 +50,7 @@ class Installation:
             "TESSERA_SERVER__PORT": str(self.port),
             "TESSERA_DATABASE__URL": f"sqlite+aiosqlite:///{self.folder / 'tessera.db'}",
         }
-        return kept | mine
+        return kept | mine | self.kafka
 
     def start(self) -> subprocess.Popen[bytes]:
         """``serve``, ready to be asked."""
@@ -91,7 +97,7 @@ class Installation:
     def sales(self) -> dict[str, tuple[int, str]]:
         """What analytics tells of the years, once nothing waits any more."""
         deadline = time.monotonic() + 60
-        while any(it["waiting"] for it in self.backlog()):
+        while any(it["waiting"] or it.get("lag") for it in self.backlog()):
             assert time.monotonic() < deadline
             time.sleep(0.2)
         form = {"username": EMAIL, "password": PASSWORD}
@@ -109,9 +115,17 @@ class Installation:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Installation]:
     """A running server with an admin; ended by SIGTERM, with 0."""
+    with installed(tmp_path) as there:
+        yield there
+
+
+@contextmanager
+def installed(folder: Path, **kafka: str) -> Iterator[Installation]:
+    """The same; `kafka` are settings of that section."""
+    environ = {f"TESSERA_KAFKA__{name.upper()}": value for name, value in kafka.items()}
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        there = Installation(tmp_path, held.getsockname()[1])
+        there = Installation(folder, held.getsockname()[1], environ)
     server = there.start()
     try:
         made = there.run("users", "create-admin", "--email", EMAIL)
@@ -120,7 +134,7 @@ def served(tmp_path: Path) -> Iterator[Installation]:
     finally:
         server.send_signal(signal.SIGTERM)
         code = server.wait(timeout=30)
-    assert code == 0, (tmp_path / "serve.log").read_text()
+    assert code == 0, (folder / "serve.log").read_text()
 
 
 @pytest.mark.slow
@@ -147,6 +161,20 @@ def test_northwind_adds_up_and_a_second_load_doubles_nothing(served: Installatio
     assert done.returncode == 0, done.stdout + done.stderr
     [mail] = (served.folder / "var" / "mail").iterdir()
     assert f"To: admin <{EMAIL}>" in mail.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+def test_northwind_adds_up_over_kafka(tmp_path: Path, kafka: str, topic_prefix: str) -> None:
+    """With a broker in between analytics has the same figures from events alone, and again when
+    they are replayed."""
+    with installed(tmp_path, bootstrap_servers=kafka, topic_prefix=topic_prefix) as served:
+        code, _, wrong = served.load()
+        assert (code, wrong) == (0, "")
+        assert served.sales() == PUBLISHED
+        replayed = served.run("events", "replay", "--group", "analytics")
+        assert (replayed.returncode, "830 events" in replayed.stdout) == (0, True), replayed.stderr
+        assert served.sales() == PUBLISHED
 
 
 def test_northwind_is_for_admins(served: Installation) -> None:
