@@ -24,6 +24,7 @@ import structlog
 from core.errors import Unavailable
 from core.events.due import Due, Shelf
 from core.events.failpoints import failpoint
+from core.events.outage import Outage
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -82,9 +83,10 @@ class Consumer:
         self._shelf = Shelf(self.group, database, owner=leases.owner, patience=patience)
         at_once = settings.concurrency if database.dialect == "postgresql" else 1
         self._slots = asyncio.Semaphore(at_once)
+        self._outage = Outage("a consumer", work="delivery", group=self.group)
         self._together = 8
         self._again_at = 0.0
-        self._leaving = False
+        self._leaving = self._waiting = False
 
     def leave(self) -> None:
         """Begin nothing more."""
@@ -99,6 +101,11 @@ class Consumer:
                 else:
                     await ear.wait(seconds=self._rest())
 
+    def _waits(self, error: Unavailable) -> None:
+        """Told once, not for every message: a mail server that is away keeps hundreds waiting."""
+        self._waiting = True
+        self._outage.met(error)
+
     def _rest(self) -> float:
         """Until the next look, in seconds: sooner when something is to be tried again."""
         poll = self._settings.poll_seconds
@@ -107,10 +114,14 @@ class Consumer:
 
     async def _try_a_round(self) -> bool:
         """Whether anything was delivered; trouble is told and tried again, for ever."""
+        self._waiting = False
         try:
-            return await self.round() > 0
+            made = await self.round()
+            if made and not self._waiting:
+                self._outage.over()
+            return made > 0
         except Unavailable as error:
-            log.warning("a consumer waits", group=self.group, reason=str(error))
+            self._waits(error)
         except Exception:
             log.exception("a consumer failed, and tries again", group=self.group)
         return False
@@ -150,7 +161,7 @@ class Consumer:
                     return await self._one_by_one(dues, held)
                 return await self._all_at_once(dues, held)
         except Unavailable as error:  # that a failure could not be noted is no failure of its own
-            log.warning("deliveries wait", group=self.group, reason=str(error))
+            self._waits(error)
             self._look_again(self._settings.poll_seconds)
             return 0
 
@@ -239,7 +250,7 @@ class Consumer:
             except (Exception, SystemExit) as error:
                 await self._put_off(due, error)
         except Unavailable as error:  # no fault of the message: it may wait for ever
-            log.warning("a delivery waits", group=self.group, reason=str(error))
+            self._waits(error)
             self._look_again(self._settings.poll_seconds)
         return False
 

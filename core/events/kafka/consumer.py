@@ -25,8 +25,8 @@ from core.events.kafka.handover import Handover
 from core.events.kafka.inbox import Inbox
 from core.events.kafka.intake import Intake
 from core.events.kafka.lane import Lane
-from core.events.kafka.outage import Outage
 from core.events.kafka.trouble import AWAY, BrokerTrouble, trouble
+from core.events.outage import Outage
 
 if TYPE_CHECKING:
     from core.db.engine import Database

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from core.events.handling import Handling
     from core.events.kafka.inbox import Inbox, Key
     from core.events.kafka.intake import Incoming
-    from core.events.kafka.outage import Outage
+    from core.events.outage import Outage
     from core.settings import EventsSettings
 
 log = structlog.get_logger("tessera.events")

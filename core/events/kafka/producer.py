@@ -173,12 +173,21 @@ async def abandon(client: AIOKafkaProducer) -> None:
     pending = client.client._md_update_fut
     if pending is not None and not pending.done():
         pending.set_result(False)  # somebody may wait for news that come no more
-    task = client._sender.sender_task
+    await _cancel(client._sender)
+
+
+async def _cancel(sender: Any) -> None:
+    task = sender.sender_task
+    if task is None:
+        return
+    task.remove_done_callback(sender._fail_all)  # it stumbles where there is no transaction
     for _ in range(20):
-        if task is None or task.done():
+        if task.done():
             break
         task.cancel()
         await asyncio.wait({task}, timeout=0.1)
+    if task.done() and not task.cancelled():
+        task.exception()  # seen, though nobody asks
 
 
 def _fail_all(accumulator: Any) -> None:

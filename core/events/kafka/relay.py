@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import Unavailable
-from core.events.kafka.outage import Outage
 from core.events.kafka.stream import Stream
 from core.events.kafka.trouble import BrokerTrouble
+from core.events.outage import Outage
 from core.events.relay import KIND
 
 if TYPE_CHECKING:

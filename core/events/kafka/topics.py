@@ -16,8 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from core.events.kafka.client import options, topic_of
-from core.events.kafka.outage import Outage
 from core.events.kafka.trouble import AWAY, BrokerTrouble, trouble
+from core.events.outage import Outage
 
 if TYPE_CHECKING:
     from core.settings import KafkaSettings

@@ -6,9 +6,11 @@ import asyncio
 import importlib
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from core.app import Tessera
+from core.errors import Unavailable
 from core.events.backlog import status
 from core.events.operations import discard, failed
 from core.tracing import sane
@@ -197,3 +199,24 @@ async def test_messages_that_never_failed_share_a_transaction(
     assert set(seen) == set(range(100))
     assert seen.count(50) == 5, "it was tried as often as is set, and no more"
     assert len([it for it in taken if it.startswith("DELETE FROM core_deliveries")]) < 60
+
+
+async def test_a_server_that_is_away_is_told_of_once(
+    bells: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twenty messages that wait for one server are one line in the log, and one at its return."""
+    away = [True]
+
+    async def trouble() -> None:
+        if away:
+            raise Unavailable("the mail server is away")
+
+    for bell in range(100, 120):
+        bells.ledger.BAD[bell] = trouble
+    await bells.strike(*range(100, 120))
+    await asyncio.sleep(1)
+    away.clear()
+    await bells.effects(20)
+    told = [record.getMessage() for record in caplog.records]
+    assert len([it for it in told if "delivery waits" in it]) == 1
+    assert len([it for it in told if "delivery goes on" in it]) == 1

@@ -15,8 +15,9 @@ REMIND_SECONDS = 60.0
 class Outage:
     """What keeps one piece of work waiting; told when it begins, each minute, and when it ends."""
 
-    def __init__(self, who: str, **details: Any) -> None:
+    def __init__(self, who: str, *, work: str = "work with Kafka", **details: Any) -> None:
         self._who = who
+        self._work = work
         self._details = details
         self._since = self._told_at = 0.0
 
@@ -27,13 +28,11 @@ class Outage:
         if not self._told_at or now - self._told_at >= REMIND_SECONDS:
             self._told_at = now
             reason = str(error) or "no answer in time"
-            log.warning("work with Kafka waits", who=self._who, reason=reason, **self._details)
+            log.warning(self._work + " waits", who=self._who, reason=reason, **self._details)
 
     def over(self) -> None:
         """Work goes on; says so if it was told that it did not."""
         if self._told_at:
             seconds = round(time.monotonic() - self._since, 1)
-            log.info(
-                "work with Kafka goes on", who=self._who, after_seconds=seconds, **self._details
-            )
+            log.info(self._work + " goes on", who=self._who, after_seconds=seconds, **self._details)
         self._since = self._told_at = 0.0
