@@ -127,7 +127,8 @@ def _end_wrong_usage(error: Any) -> NoReturn:
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.message, err=True)  # empty where rich has printed the help already
         sys.exit(2)
-    _end(f"{error.format_message()} See: {error.ctx.command_path} --help", 2)
+    what = error.format_message().rstrip(".")
+    _end(f"{what}. See: {error.ctx.command_path} --help", 2)
 
 
 def _end(line: str, code: int) -> NoReturn:
