@@ -17,7 +17,7 @@ class Outage:
 
     def __init__(self, who: str, *, work: str = "work with Kafka", **details: Any) -> None:
         self._who = who
-        self._work = work
+        self._waits, self._goes_on = f"{work} waits", f"{work} goes on"
         self._details = details
         self._since = self._told_at = 0.0
 
@@ -28,11 +28,11 @@ class Outage:
         if not self._told_at or now - self._told_at >= REMIND_SECONDS:
             self._told_at = now
             reason = str(error) or "no answer in time"
-            log.warning(self._work + " waits", who=self._who, reason=reason, **self._details)
+            log.warning(self._waits, who=self._who, reason=reason, **self._details)
 
     def over(self) -> None:
         """Work goes on; says so if it was told that it did not."""
         if self._told_at:
             seconds = round(time.monotonic() - self._since, 1)
-            log.info(self._work + " goes on", who=self._who, after_seconds=seconds, **self._details)
+            log.info(self._goes_on, who=self._who, after_seconds=seconds, **self._details)
         self._since = self._told_at = 0.0
