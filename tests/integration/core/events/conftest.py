@@ -43,9 +43,9 @@ class Bells:
             async with self.database.write() as session:
                 await self.tower.strike(session, bell)
 
-    async def effects(self, count: int) -> list[tuple[int, int]]:
+    async def effects(self, count: int, *, seconds: float = 20) -> list[tuple[int, int]]:
         """The ledger once it has so many lines, a moment later (there may be one too many)."""
-        await self.until(lambda: len(towers.lines(self.url)) >= count)
+        await self.until(lambda: len(towers.lines(self.url)) >= count, seconds=seconds)
         await asyncio.sleep(0.3)
         return towers.lines(self.url)
 
@@ -55,11 +55,11 @@ class Bells:
             while not await asyncio.to_thread(condition):
                 await asyncio.sleep(0.02)
 
-    async def dead(self, count: int) -> Sequence[Any]:
+    async def dead(self, count: int, *, seconds: float = 20) -> Sequence[Any]:
         """The dead letters, once there are so many."""
         from core.events.operations import failed
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(seconds):
             while len(found := await failed(self.database)) < count:
                 await asyncio.sleep(0.02)
         return found

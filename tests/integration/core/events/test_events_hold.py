@@ -95,9 +95,10 @@ async def test_a_hundredth_of_all_messages_is_bad(all_ways: Bells) -> None:
 
     for first in range(0, keys, 20):
         await asyncio.gather(*(strike(bell) for bell in range(first, min(first + 20, keys))))
-    letters = await bells.dead(len(bad))
+    patience = soak.tier(20, 300)
+    await bells.dead(len(bad), seconds=patience)
     flowing = (keys - len(bad)) * each + len(bad) * 2
-    assert len(await bells.effects(flowing)) == flowing
+    assert len(await bells.effects(flowing, seconds=patience)) == flowing
     await bells.until(lambda: towers.waiting(bells.url) == (0, len(bad) * 3))
     letters = await failed(bells.database)
     assert {(it.attempts, it.behind) for it in letters} == {(5, 2)}
@@ -107,7 +108,7 @@ async def test_a_hundredth_of_all_messages_is_bad(all_ways: Bells) -> None:
     }
     await mend(bells, [bell for bell in bad if bell not in raising])
     assert await retry(bells.database, "ledger", None) == len(bad)
-    effects = await bells.effects(keys * each)
+    effects = await bells.effects(keys * each, seconds=patience)
     assert len(effects) == keys * each
     assert towers.in_order(effects)
     soak.note("bad messages", messages=keys * each, bad=len(bad))
