@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from core.manifest import Manifest
@@ -31,3 +33,23 @@ def test_a_requirement_without_its_comma_is_told_so() -> None:
     """``requires=("catalog")`` is a text and not a tuple; the error shows how to write it."""
     with pytest.raises(ValueError, match=r"requires=\('catalog',\)"):
         Manifest("demo", "1.0", requires="catalog")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("requires", None, "requires is None; write a tuple of texts: requires=('catalog',)"),
+        ("requires", 5, "requires is of the type int; write a tuple of texts"),
+        ("optional", (5,), "optional holds a value that is of the type int"),
+        ("roles", {"seller": 1}, "roles is of the type dict; write a tuple of texts"),
+        ("core", 1, "core is of the type int; write a text: core='>=1,<2'"),
+        ("version", None, "version is None; write a text: version='1.0'"),
+        ("id", 7, "id is of the type int; write a text: id='orders'"),
+        ("summary", b"x", "summary is of the type bytes; write a text"),
+    ],
+)
+def test_a_value_of_a_wrong_type_names_its_field(field: str, value: object, said: str) -> None:
+    """A field of the wrong type is a ValueError with the field's name and how it is written."""
+    given = {"id": "demo", "version": "1.0"} | {field: value}
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Manifest(**given)  # type: ignore[arg-type]
