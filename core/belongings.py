@@ -1,14 +1,18 @@
 """What all modules share of the process and none may take: standard streams, log, working folder.
 
-A module that closes standard error or switches logging off would silence the others. It is put
+A module that closes standard error or switches logging off would silence the others; one that
+lowers the limit of recursion or ignores SIGTERM would end them, or keep them from ending. It is put
 back, and the log says who did it.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -19,6 +23,7 @@ import structlog
 log = structlog.get_logger("tessera.modules")
 
 _STREAMS = {1: "stdout", 2: "stderr"}
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
@@ -42,10 +47,12 @@ class _Belongings:
         self._handlers = list(self._root.handlers)
         self._level, self._disabled = self._root.level, logging.root.manager.disable
         self._folder = _folder()
+        self._interpreter = _Interpreter()
 
     def restore(self) -> list[str]:
         """Give back what is gone; what that was, in words."""
-        taken = [name for number, name in _STREAMS.items() if self._stream_is_gone(number)]
+        taken = self._interpreter.restore()  # first: nothing works with little recursion
+        taken += [name for number, name in _STREAMS.items() if self._stream_is_gone(number)]
         for spare in self._spare.values():
             if spare is not None:
                 os.close(spare)
@@ -82,6 +89,43 @@ class _Belongings:
             setattr(sys, name, before)
             gone = True
         return gone
+
+
+class _Interpreter:
+    """The state of the interpreter before a module's code ran."""
+
+    def __init__(self) -> None:
+        self._recursion = sys.getrecursionlimit()
+        self._trace, self._profile = sys.gettrace(), sys.getprofile()
+        self._collecting = gc.isenabled()
+        self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def restore(self) -> list[str]:
+        """Give back what was changed; what that was, in words."""
+        taken: list[str] = []
+        if sys.getrecursionlimit() < self._recursion:  # a higher one harms nobody
+            sys.setrecursionlimit(self._recursion)
+            taken.append("the limit of recursion")
+        if sys.gettrace() is not self._trace:
+            sys.settrace(self._trace)
+            taken.append("the trace function, by sys.settrace()")
+        if sys.getprofile() is not self._profile:
+            sys.setprofile(self._profile)
+            taken.append("the profile function, by sys.setprofile()")
+        if self._collecting and not gc.isenabled():
+            gc.enable()
+            taken.append("the garbage collection, by gc.disable()")
+        return taken + self._restore_signals()
+
+    def _restore_signals(self) -> list[str]:
+        if threading.current_thread() is not threading.main_thread():
+            return []  # only the main thread can change them, so nobody has here
+        taken = []
+        for number, before in self._signals.items():
+            if before is not None and signal.getsignal(number) is not before:
+                signal.signal(number, before)
+                taken.append(f"the handler of {number.name}")
+        return taken
 
 
 def _folder() -> str:

@@ -14,6 +14,7 @@ import pytest
 from core.belongings import kept
 from tests.support.processes import ROOT
 
+IGNORE = "import signal; signal.signal(signal.{0}, signal.SIG_IGN)"
 TAKEN: dict[str, tuple[str, str]] = {
     "standard output": ("sys.stdout.close()", "stdout"),
     "standard error": ("sys.stderr = None", "stderr"),
@@ -22,6 +23,12 @@ TAKEN: dict[str, tuple[str, str]] = {
     "the level": ("logging.getLogger().setLevel(60)", "the log's level"),
     "the handlers": ("logging.getLogger().handlers.clear()", "the log's handlers"),
     "the folder": ("os.chdir('/')", "the working folder"),
+    "recursion": ("sys.setrecursionlimit(60)", "the limit of recursion"),
+    "tracing": ("sys.settrace(lambda *_: None)", "sys.settrace()"),
+    "profiling": ("sys.setprofile(lambda *_: None)", "sys.setprofile()"),
+    "collecting": ("import gc; gc.disable()", "gc.disable()"),
+    "SIGTERM": (IGNORE.format("SIGTERM"), "the handler of SIGTERM"),
+    "SIGINT": (IGNORE.format("SIGINT"), "the handler of SIGINT"),
 }
 PROGRAM = """
 import logging, os, sys
@@ -33,6 +40,11 @@ with kept("bad"):
 print("out", os.getcwd(), flush=True)
 print("err", file=sys.stderr, flush=True)
 logging.info("log")
+import gc, signal
+assert sys.getrecursionlimit() >= 1000
+assert gc.isenabled()
+assert sys.gettrace() is None and sys.getprofile() is None
+assert signal.SIG_IGN not in map(signal.getsignal, (signal.SIGTERM, signal.SIGINT))
 """
 
 
