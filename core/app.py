@@ -12,7 +12,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import watchdog
-from core.errors import TesseraError
+from core.errors import TesseraError, text_of
 from core.generation import Generation
 from core.http.cors import Cors
 from core.http.edge import Edge
@@ -84,7 +84,9 @@ class Tessera:
             return
         except BaseException as error:
             log.exception("start failed")
-            await send({"type": "lifespan.startup.failed", "message": f"start failed: {error}"})
+            await send(
+                {"type": "lifespan.startup.failed", "message": f"start failed: {text_of(error)}"}
+            )
             raise
         await send({"type": "lifespan.startup.complete"})
         await receive()

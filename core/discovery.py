@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fastapi.exceptions import DependencyScopeError
 
 from core.belongings import kept
-from core.errors import ModuleFailure
+from core.errors import ModuleFailure, by_a_person, text_of
 from core.steps import step
 
 GROUP = "tessera.modules"
@@ -61,9 +61,9 @@ def load(found: Found) -> object:
     try:
         with step(found.id, "its import"), kept(found.id):
             return entry.load()
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # SystemExit too: a stranger's import must not end the host
+        if by_a_person(error):
+            raise
         raise ModuleFailure(
             f"importing {entry.value} failed: {summarise(error)}",
             remedy=remedy_for(error)
@@ -85,5 +85,5 @@ def summarise(error: BaseException) -> str:
     """One line for a person: what was raised and where in the module's own code."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    text = " ".join(str(error).split()) or "no message"
+    text = " ".join(text_of(error).split()) or "no message"
     return f"{type(error).__name__}: {text}{where}"

@@ -26,9 +26,26 @@ web layer turns it into ``application/problem+json``. The docstring of each clas
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
+
+
+def text_of(error: BaseException) -> str:
+    """An error's own words; the name of its kind where it cannot even tell those."""
+    try:
+        return str(error)
+    except BaseException as worse:  # a stranger's __str__ may raise anything
+        if by_a_person(worse):
+            raise
+        return type(error).__name__
+
+
+def by_a_person(error: BaseException) -> bool:
+    """Whether it is Ctrl-C, which comes to the main thread; elsewhere a module has raised it."""
+    here = threading.current_thread() is threading.main_thread()
+    return here and isinstance(error, KeyboardInterrupt)
 
 
 class TesseraError(Exception):

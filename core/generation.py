@@ -21,7 +21,7 @@ from core import registry as registries
 from core.belongings import kept
 from core.db.session import SCOPE_DATABASE
 from core.discovery import summarise
-from core.errors import ModuleFailure, Refused
+from core.errors import ModuleFailure, Refused, by_a_person
 from core.events.groups import plan_of
 from core.extensions import Extension, policy_of
 from core.hooks import Hooks
@@ -127,11 +127,13 @@ class Generation:
         try:
             with step(module_id, "the factory of a service"), kept(module_id):
                 return factory(self.contexts[module_id])
-        except (KeyboardInterrupt, asyncio.CancelledError, StartFailure):
+        except (asyncio.CancelledError, StartFailure):
             raise
         except ModuleFailure as failure:
             raise StartFailure({module_id: failure}) from failure
         except BaseException as error:
+            if by_a_person(error):
+                raise
             raise could_not_start(module_id, error) from error
 
     def leave(self) -> None:

@@ -15,7 +15,7 @@ import pluggy
 from core import hookspecs
 from core.belongings import kept
 from core.discovery import remedy_for, summarise
-from core.errors import ModuleFailure
+from core.errors import ModuleFailure, by_a_person, text_of
 from core.manifest import Manifest
 from core.steps import step
 
@@ -33,7 +33,8 @@ class Hooks:
             self._manager.register(implementation, name=module_id)
         except pluggy.PluginValidationError as error:
             raise ModuleFailure(
-                " ".join(str(error).split()), remedy="compare the hook's parameters with the docs"
+                " ".join(text_of(error).split()),
+                remedy="compare the hook's parameters with the docs",
             ) from error
 
     def meet(self, holders: Iterable[ModuleType], *, absent: Collection[str]) -> None:
@@ -47,7 +48,8 @@ class Hooks:
                 self._manager.add_hookspecs(holder)
         except pluggy.PluginValidationError as error:
             raise ModuleFailure(
-                " ".join(str(error).split()), remedy="compare the hook's parameters with the docs"
+                " ".join(text_of(error).split()),
+                remedy="compare the hook's parameters with the docs",
             ) from error
         known = [name for name, caller in vars(self._manager.hook).items() if caller.has_spec()]
         for caller in self._manager.get_hookcallers(self.implementation) or ():
@@ -85,11 +87,11 @@ class Hooks:
         try:
             with step(self.module_id, f"its hook {name}()"), kept(self.module_id):
                 return implementation.function(*(arguments[a] for a in implementation.argnames))
-        except KeyboardInterrupt:
-            raise
         except ModuleFailure:
             raise
         except BaseException as error:
+            if by_a_person(error):
+                raise
             raise ModuleFailure(
                 f"its hook {name}() failed: {summarise(error)}",
                 remedy=remedy_for(error) or f"mend {self.module_id}, or disable it",

@@ -37,6 +37,8 @@ AT_ONCE = 16
 """Trials side by side; one that hangs costs no processor time, or is soon ended."""
 Batch = Sequence[str]
 DONE = b"\tdone"
+INTERRUPTED = 130
+"""The exit code of a fork in which a module raised what a person raises with Ctrl-C."""
 ALARM_SECONDS = 150
 """After so long the kernel ends a fork whose watcher is gone."""
 
@@ -104,6 +106,8 @@ class Trial:
         if self.silent:
             return self._module, f"{self._doing} did not return within {self._seconds:g} s"
         ending = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if code == INTERRUPTED:
+            return self._module, f"{self._doing} raised KeyboardInterrupt"
         return self._module, f"{self._doing} ended the whole process ({ending})"
 
     def _patient(self) -> Patience:
@@ -114,6 +118,8 @@ def _rehearse(question: Question, names: Batch, folder: Path, pipe: int) -> NoRe
     """The fork: never returns, and leaves without what modules have registered for the end."""
 
     def tell(step: Step | None) -> None:
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):  # on its way out of the step told last
+            os._exit(INTERRUPTED)
         os.write(pipe, f"{step.module}\t{step.doing}\n".encode() if step else b"\t\n")
 
     signal.alarm(ALARM_SECONDS)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from core.checks.context import CheckContext
 from core.checks.finding import Finding
 from core.discovery import summarise
-from core.errors import ModuleFailure
+from core.errors import ModuleFailure, by_a_person
 from core.hooks import Hooks
 
 
@@ -23,9 +23,9 @@ def check_own(context: CheckContext, hooks: Hooks) -> Iterator[Finding]:
         name = getattr(check, "__qualname__", type(check).__name__)
         try:
             yield from [_held(context, it) for it in check(context)]
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # a stranger's check may raise anything
+            if by_a_person(error):
+                raise
             remedy = f"mend it, or disable {context.module}"
             yield _broken(context, name, f"it raised {summarise(error)}", remedy)
 

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.db.differences import describe, missing_checks
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
-from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable
+from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable, text_of
 from core.steps import MIGRATION, step
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ async def _move(
 
 
 def _failed(error: BaseException) -> ModuleFailure:
-    lines = str(error).splitlines() or [""]
+    lines = text_of(error).splitlines() or [""]
     failure = ModuleFailure(
         f"its migration failed: {type(error).__name__}: {lines[0]}",
         remedy="nothing of it was kept; mend the revision, then do it again",

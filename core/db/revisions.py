@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import MetaData
 
 from core.db.tables import NAMING_CONVENTION
-from core.errors import ModuleFailure, Refused
+from core.errors import ModuleFailure, Refused, text_of
 
 if TYPE_CHECKING:
     from sqlmodel import SQLModel
@@ -62,7 +62,9 @@ class ModuleMigrations:
                 remedy=f"add an __init__.py to the folder of {package}",
             ) from error
         except (ImportError, TypeError) as error:
-            raise ModuleFailure(f"migrations {self.location!r}: {error}", remedy=remedy) from error
+            raise ModuleFailure(
+                f"migrations {self.location!r}: {text_of(error)}", remedy=remedy
+            ) from error
         if not isinstance(found, Path):
             raise ModuleFailure(
                 f"migrations {self.location!r} lie in an archive",
@@ -98,7 +100,7 @@ class ModuleMigrations:
             heads = script.get_heads()
         except (Exception, SystemExit) as error:  # a revision is code and may raise anything
             raise ModuleFailure(
-                f"a revision cannot be read: {type(error).__name__}: {error}",
+                f"a revision cannot be read: {type(error).__name__}: {text_of(error)}",
                 remedy=f"mend the files in {self.location}",
             ) from error
         if len(heads) > 1:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.errors import Unavailable
+from core.errors import Unavailable, text_of
 from core.events.due import Due, Shelf
 from core.events.failpoints import failpoint
 from core.events.outage import Outage
@@ -56,7 +56,7 @@ class Failure(Exception):
     """A message failed among others."""
 
     def __init__(self, due: Due, cause: BaseException) -> None:
-        super().__init__(str(cause))
+        super().__init__(text_of(cause))
         self.due = due
         self.cause = cause
 
@@ -299,4 +299,4 @@ class Consumer:
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:LONGEST_REASON].replace("\x00", "")
+    return f"{type(error).__name__}: {text_of(error)}"[:LONGEST_REASON].replace("\x00", "")

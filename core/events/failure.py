@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from core.errors import text_of
+
 if TYPE_CHECKING:
     from core.settings import EventsSettings
 
@@ -31,4 +33,4 @@ def counted(error: BaseException, *, attempts: int, settings: EventsSettings) ->
 
 def reason_of(error: BaseException) -> str:
     """An error as it is kept: its kind and its text."""
-    return f"{type(error).__name__}: {error}"[:LONGEST_REASON].replace("\x00", "")
+    return f"{type(error).__name__}: {text_of(error)}"[:LONGEST_REASON].replace("\x00", "")

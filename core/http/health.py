@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from core.errors import text_of
 from core.events.backlog import stalls
 from core.steps import create_task, leave_behind
 
@@ -90,7 +91,7 @@ async def _events(generation: Generation) -> dict[str, Any]:
     try:
         backlogs = await resources.lookout.look()
     except Exception as error:  # a database that is away is told of by itself
-        return {"status": "unknown", "reason": str(error) or type(error).__name__}
+        return {"status": "unknown", "reason": text_of(error) or type(error).__name__}
     stalled = stalls(
         backlogs,
         states={module.id: module.state for module in generation.registry},
@@ -121,5 +122,5 @@ async def _check(check: Callable[[], Awaitable[None]]) -> dict[str, str]:
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise
     except BaseException as error:  # a module's check may raise anything, SystemExit included
-        return {"status": "down", "reason": str(error) or type(error).__name__}
+        return {"status": "down", "reason": text_of(error) or type(error).__name__}
     return {"status": "ok"}

@@ -25,6 +25,32 @@ BROKEN = {
     "an import that fails": ("import no_such_package", "no_such_package"),
     "a syntax error": ("def broken(:", "SyntaxError"),
     "SystemExit at import": ("raise SystemExit(3)", "SystemExit: 3"),
+    "KeyboardInterrupt at import": ("raise KeyboardInterrupt", "failed: KeyboardInterrupt"),
+    "an error that cannot tell what it is": (
+        "class Odd(Exception):\n    def __str__(self): raise RuntimeError\nraise Odd",
+        "failed: Odd: Odd at",
+    ),
+    "an error whose text is none": (
+        minimal(
+            "bad",
+            "class Odd(Exception):\n    def __str__(self): return 5\n"
+            "@hookimpl\ndef tables(): raise Odd",
+        ),
+        "hook tables() failed: Odd: Odd at",
+    ),
+    "KeyboardInterrupt in a hook": (
+        minimal("bad", "@hookimpl\ndef permissions(): raise KeyboardInterrupt"),
+        "hook permissions() failed: KeyboardInterrupt",
+    ),
+    "little recursion": ("import sys\nsys.setrecursionlimit(60)\nimport gone", "'gone'"),
+    "a signal handler": (
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "signal only works in main thread",
+    ),
+    "a manifest with a number for a version": (
+        minimal("bad").replace('"1.0"', "1"),
+        "version is of the type int; write a text: version='1.0'",
+    ),
     "no manifest": (HEAD, "no manifest() hook"),
     "a manifest of another id": (minimal("other"), "its manifest says 'other'"),
     "a core that it was not made for": (minimal("bad", manifest="core='>=9'"), "core >=9"),

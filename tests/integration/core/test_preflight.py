@@ -62,6 +62,14 @@ LOOP = "    while True: pass"
 
 DEADLY = {
     "os._exit at import": (EXIT, "its import ended the whole process (exit code 7)"),
+    "KeyboardInterrupt at import": (
+        "raise KeyboardInterrupt",
+        "its import raised KeyboardInterrupt",
+    ),
+    "KeyboardInterrupt in a lifespan": (
+        lives("    raise KeyboardInterrupt"),
+        "its lifespan raised KeyboardInterrupt",
+    ),
     "a crash in C": (
         "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
         "its import ended the whole process (signal 11)",
