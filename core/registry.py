@@ -13,8 +13,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from core import __version__, discovery, preflight
+from core.aside import aside
 from core.declarations import Claims, Declarations, declare
-from core.errors import ModuleFailure
+from core.errors import ModuleFailure, by_a_person
 from core.events.groups import check_subscriptions
 from core.extensions import points_of
 from core.hooks import Hooks
@@ -22,6 +23,7 @@ from core.identity import ROLES, Permission
 from core.manifest import Manifest
 from core.ordering import order
 from core.steps import step
+from core.verbs import taken
 
 if TYPE_CHECKING:
     from core.db.migrations import ModuleMigrations
@@ -127,9 +129,9 @@ class Registry:
                 action()
         except ModuleFailure as failure:
             module.fail(failure)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # a module may raise anything, SystemExit included
+            if by_a_person(error):
+                raise
             unexpected = ModuleFailure(
                 discovery.summarise(error), remedy=f"mend or disable {module.id}"
             )
@@ -140,7 +142,7 @@ class Registry:
 
 def load_carefully(settings: Settings) -> Registry:
     """`load`, after the preflight: for commands, which a module must not end or hang either."""
-    return load(settings, excluded=preflight.failures_of(settings))
+    return aside(load, settings, excluded=preflight.failures_of(settings))
 
 
 def load(settings: Settings, *, excluded: Mapping[str, ModuleFailure] | None = None) -> Registry:
@@ -236,6 +238,11 @@ def _load_one(module: Module, found: discovery.Found) -> None:
             raise ModuleFailure(
                 f"it was made for core {manifest.core}, this is {__version__}",
                 remedy="install a version of it that supports this core",
+            )
+        if hooks.has("commands") and module.id in taken():
+            raise ModuleFailure(
+                f"its commands would stand under `tessera {module.id}`, which is taken",
+                remedy="give it another id, or leave out its hook commands()",
             )
     except ModuleFailure as failure:
         module.fail(failure)

@@ -44,6 +44,7 @@ def check(
 
 def _find(*, deploy: bool) -> list[Finding]:
     from core import preflight
+    from core.aside import aside
     from core.checks.run import run
     from core.logs import configure_logging
     from core.settings import load_settings
@@ -51,7 +52,8 @@ def _find(*, deploy: bool) -> list[Finding]:
     # In the environment test nothing is refused and no key is kept: both are for `check` to judge.
     settings = load_settings(overrides={"app": {"environment": "test"}})
     configure_logging(settings, quiet=True)
-    return run(settings, deploy=deploy, excluded=preflight.failures_of(settings, unset=True))
+    excluded = preflight.failures_of(settings, unset=True)
+    return aside(run, settings, deploy=deploy, excluded=excluded)
 
 
 def _print(findings: Sequence[Finding]) -> None:

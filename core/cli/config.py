@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core import discovery
+from core.aside import aside
 from core.errors import ModuleFailure
 from core.settings import ModuleSection, Settings, core_fields, load_settings, module_settings
 from core.settings_errors import MASK, is_secret, mask_urls, one_line
@@ -94,7 +95,7 @@ def module_lines(settings: Settings) -> Iterator[Line]:
 def _with_defaults(found: discovery.Found, section: ModuleSection) -> tuple[Mapping[str, Any], str]:
     """The module's settings as it will see them, or as they were written and why that is all."""
     try:
-        model = _model_of(discovery.load(found))
+        model = _model_of(aside(discovery.load, found))
         if model is None:
             return section.options, ""
         return _tree(module_settings(section, model, module=found.id)), ""

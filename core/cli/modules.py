@@ -31,6 +31,7 @@ def inspect() -> Registry:
     Nothing is started: what failed in the last start of the server is taken from its note.
     """
     from core import last_start, preflight
+    from core.aside import aside
     from core.generation import compose
     from core.logs import configure_logging
     from core.process import Resources
@@ -40,7 +41,7 @@ def inspect() -> Registry:
     configure_logging(settings, quiet=True)
     excluded = preflight.failures_of(settings)
     resources = Resources(settings)
-    registry = compose(settings, resources=resources, excluded=excluded).registry
+    registry = aside(compose, settings, resources=resources, excluded=excluded).registry
     for name, failure in last_start.recall().items():
         if name in registry.modules and registry[name].state == "enabled":
             registry[name].fail(failure)

@@ -22,6 +22,7 @@ def _group() -> None:
 def export(version: Annotated[str, typer.Argument(help="v1 or 1, v2 or 2.")]) -> None:
     """Print a version's OpenAPI schema. Needs no server and no database."""
     from core import preflight
+    from core.aside import aside
     from core.generation import compose
     from core.logs import configure_logging
     from core.process import Resources
@@ -29,7 +30,8 @@ def export(version: Annotated[str, typer.Argument(help="v1 or 1, v2 or 2.")]) ->
     settings = load_settings()
     configure_logging(settings, quiet=True)
     excluded = preflight.failures_of(settings)
-    versions = compose(settings, resources=Resources(settings), excluded=excluded).versions
+    resources = Resources(settings)
+    versions = aside(compose, settings, resources=resources, excluded=excluded).versions
     name = f"v{version.removeprefix('v')}"
     if name not in versions:
         raise Refused(f"there is no version {version!r}; there are {', '.join(versions)}")
