@@ -7,7 +7,6 @@ cannot take the command line with it.
 
 from __future__ import annotations
 
-import importlib.metadata
 import pkgutil
 import sys
 from typing import Any, NoReturn
@@ -15,24 +14,12 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from core import __version__
+from core import __version__, ending
 from core.errors import ConfigurationError, TesseraError
+from core.verbs import VERBS, installed
 
-COMMANDS_GROUP = "tessera.commands"
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Wrong usage of any kind; typer exports only this child of it."""
-
-
-VERBS = {
-    "serve": "core.cli.serve:serve",
-    "db": "core.cli.db:app",
-    "modules": "core.cli.modules:app",
-    "check": "core.cli.check:check",
-    "events": "core.cli.events:app",
-    "config": "core.cli.config:app",
-    "openapi": "core.cli.openapi:app",
-}
-"""Core's verbs and where each lies; imported when it is asked for, so that a refusal is quick."""
 
 
 class RootGroup(TyperGroup):
@@ -40,13 +27,13 @@ class RootGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Every verb's name, core's first."""
-        return list(dict.fromkeys([*VERBS, *sorted(_installed()), *sorted(_of_modules())]))
+        return list(dict.fromkeys([*VERBS, *sorted(installed()), *sorted(_of_modules())]))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, wherever it comes from; None when there is none."""
         if cmd_name in VERBS:
             return _named(pkgutil.resolve_name(VERBS[cmd_name]), cmd_name)
-        entry = _installed().get(cmd_name)
+        entry = installed().get(cmd_name)
         if entry is not None:
             return _named(entry.load(), cmd_name)
         return _of_modules(reporting=True).get(cmd_name)
@@ -61,10 +48,6 @@ def _named(verb: Any, name: str) -> Any:
     command = typer.main.get_command(verb)
     command.name = name
     return command
-
-
-def _installed() -> dict[str, importlib.metadata.EntryPoint]:
-    return {e.name: e for e in importlib.metadata.entry_points(group=COMMANDS_GROUP)}
 
 
 def _of_modules(*, reporting: bool = False) -> dict[str, Any]:
@@ -108,7 +91,15 @@ def build() -> typer.Typer:
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process with its exit code."""
+    """Run the command line and end the process with its exit code, whatever modules left in it."""
+    try:
+        _run()
+    except SystemExit as end:
+        ending.see_to(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
+
+
+def _run() -> NoReturn:
     try:
         code = build()(standalone_mode=False)
     except ConfigurationError as error:
