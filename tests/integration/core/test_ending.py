@@ -73,6 +73,26 @@ def test_a_module_is_the_same_to_a_server_and_a_command(garden: Garden, tmp_path
     assert "signal only works in main thread" in served["reason"]
 
 
+def test_what_would_end_a_command_is_a_reason(garden: Garden, tmp_path: Path) -> None:
+    """KeyboardInterrupt, an error without words and little recursion end no command."""
+    odd = "class Odd(Exception):\n    def __str__(self): raise RuntimeError\nraise Odd"
+    home = install(
+        garden,
+        tmp_path,
+        good=with_route("good"),
+        pressed="raise KeyboardInterrupt",
+        odd=odd,
+        shallow="import sys\nsys.setrecursionlimit(60)\nimport gone",
+    )
+    done = home.run("modules", "list", "--json")
+    assert done.returncode == 1, done.stderr
+    told = {m["id"]: m["reason"] for m in json.loads(done.stdout) if m["state"] == "failed"}
+    assert set(told) == {"pressed", "odd", "shallow"}
+    assert told["pressed"] == "its import raised KeyboardInterrupt"
+    assert "failed: Odd: Odd at" in told["odd"]
+    assert "the limit of recursion" in done.stderr + done.stdout
+
+
 @pytest.mark.parametrize("name", ["db", "events"])
 def test_commands_under_a_verb_of_core_are_refused(
     name: str, garden: Garden, tmp_path: Path
