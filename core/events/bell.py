@@ -51,6 +51,10 @@ class Ear:
     def __init__(self, heard: asyncio.Event) -> None:
         self._heard = heard
 
+    def wake(self) -> None:
+        """As if the bell had been rung, for this listener alone."""
+        self._heard.set()
+
     async def wait(self, *, seconds: float) -> None:
         """Until the bell rings, or so many seconds have passed."""
         with suppress(TimeoutError):

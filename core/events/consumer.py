@@ -17,6 +17,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,7 +30,7 @@ from core.events.outage import Outage
 if TYPE_CHECKING:
     from core.db.engine import Database
     from core.db.session import WritableSession
-    from core.events.bell import Bell
+    from core.events.bell import Bell, Ear
     from core.events.event import Event
     from core.events.handling import Handling
     from core.events.leases import Held, Leases
@@ -42,10 +43,17 @@ GATHER_SECONDS = 0.01
 """After a round, so that what comes meanwhile goes together."""
 TOGETHER_SECONDS = 0.1
 """How long a transaction of several messages is meant to take."""
+SLOW_SECONDS = 1.0
+"""After so long the messages of a transaction are parted: a slow one keeps no other waiting."""
 MOST_TOGETHER = 50
+RETREAT_SECONDS = 0.1
+"""How long a key that somebody else had in hand is let alone."""
 LONGEST_BACKOFF = 3600.0
 LONGEST_REASON = 2_000
 """Characters of an error that are kept."""
+
+
+Key = tuple[str, str]
 
 
 class Retreat(Exception):
@@ -81,12 +89,13 @@ class Consumer:
         self._settings = settings
         patience = settings.handler_seconds + 5
         self._shelf = Shelf(self.group, database, owner=leases.owner, patience=patience)
-        at_once = settings.concurrency if database.dialect == "postgresql" else 1
-        self._slots = asyncio.Semaphore(at_once)
+        self._at_once = settings.concurrency if database.dialect == "postgresql" else 1
         self._outage = Outage("a consumer", work="delivery", group=self.group)
         self._together = 8
-        self._again_at = 0.0
-        self._leaving = self._waiting = False
+        self._under_way: dict[asyncio.Task[int], list[Due]] = {}
+        self._resting: dict[Key, float] = {}
+        self._ear: Ear | None = None
+        self._leaving = False
 
     def leave(self) -> None:
         """Begin nothing more."""
@@ -94,50 +103,88 @@ class Consumer:
 
     async def run(self) -> None:
         """Work until `leave` or a cancellation, which rolls back what is under way."""
-        with self._leases.wanting(self.group), self._bell.listening("due") as ear:
-            while not self._leaving:
-                if await self._try_a_round():
-                    await asyncio.sleep(GATHER_SECONDS)
-                else:
-                    await ear.wait(seconds=self._rest())
+        with self._leases.wanting(self.group), self._bell.listening("due") as self._ear:
+            try:
+                while not self._leaving:
+                    if await self._try_to_begin():
+                        await asyncio.sleep(GATHER_SECONDS)
+                    else:
+                        await self._ear.wait(seconds=self._settings.poll_seconds)
+                if self._under_way:
+                    await asyncio.wait(self._under_way)
+            finally:
+                await self._end()
 
-    def _waits(self, error: Unavailable) -> None:
-        """Told once, not for every message: a mail server that is away keeps hundreds waiting."""
-        self._waiting = True
-        self._outage.met(error)
+    async def _end(self) -> None:
+        tasks = [*self._under_way]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _rest(self) -> float:
-        """Until the next look, in seconds: sooner when something is to be tried again."""
-        poll = self._settings.poll_seconds
-        until = self._again_at - time.monotonic()
-        return min(poll, max(until, 0.01)) if self._again_at else poll
-
-    async def _try_a_round(self) -> bool:
-        """Whether anything was delivered; trouble is told and tried again, for ever."""
-        self._waiting = False
+    async def _try_to_begin(self) -> bool:
+        """Whether anything was begun; trouble is told and tried again, for ever."""
         try:
-            made = await self.round()
-            if made and not self._waiting:
-                self._outage.over()
-            return made > 0
+            return await self._begin_what_is_due() > 0
         except Unavailable as error:
-            self._waits(error)
+            self._outage.met(error)
         except Exception:
             log.exception("a consumer failed, and tries again", group=self.group)
         return False
 
     async def round(self) -> int:
-        """Deliver what is due, a batch; how many deliveries were made."""
-        if self._again_at <= time.monotonic():
-            self._again_at = 0.0
+        """Deliver by hand what is due, and wait for it; how many deliveries were made."""
+        made = 0
+        while await self._begin_what_is_due():
+            made += sum(await asyncio.gather(*self._under_way))
+        return made
+
+    async def _begin_what_is_due(self) -> int:
+        """Begin as many chunks as there is room for; a slow one keeps no other key waiting."""
+        free = self._at_once - len(self._under_way)
+        if free <= 0:
+            return 0
         held = self._leases.held(self.group)
-        by_key: dict[tuple[str, str], list[Due]] = {}
+        chunks = [*islice(self._chunks(await self._due_by_key(held)), free)]
+        for chunk in chunks:
+            task = asyncio.create_task(self._chunk(chunk, held), name=f"tessera-{self.group}")
+            self._under_way[task] = chunk
+            task.add_done_callback(self._ended)
+        return len(chunks)
+
+    async def _due_by_key(self, held: Held) -> Iterable[list[Due]]:
+        """What is due of each aggregate of which nothing is under way, nor rests."""
+        now = time.monotonic()
+        self._resting = {key: until for key, until in self._resting.items() if until > now}
+        busy = {due.key for chunk in self._under_way.values() for due in chunk}
+        by_key: dict[Key, list[Due]] = {}
         for due in await self._shelf.due(held):
-            by_key.setdefault(due.key, []).append(due)
+            if due.key not in busy and due.key not in self._resting:
+                by_key.setdefault(due.key, []).append(due)
         for dues in by_key.values():
             dues.sort(key=lambda due: due.aggregate_version)
-        chunks = [*self._chunks(by_key.values())]
-        return sum(await asyncio.gather(*(self._chunk(chunk, held) for chunk in chunks)))
+        return by_key.values()
+
+    def _ended(self, task: asyncio.Task[int]) -> None:
+        """Another may begin."""
+        self._under_way.pop(task, None)
+        if self._ear is not None:
+            self._ear.wake()
+        if task.cancelled():
+            return
+        if error := task.exception():
+            log.error("a consumer failed, and tries again", group=self.group, exc_info=error)
+        elif task.result() and not self._resting:
+            self._outage.over()
+
+    def _waits(self, dues: Sequence[Due], error: Unavailable) -> None:
+        """No fault of the messages: they may wait for ever. Told once, not for each of them."""
+        self._outage.met(error)
+        for due in dues:
+            self._rest(due, self._settings.poll_seconds)
+
+    def _rest(self, due: Due, seconds: float) -> None:
+        self._resting[due.key] = time.monotonic() + seconds
+        self._look_again(seconds)
 
     def _chunks(self, keys: Iterable[list[Due]]) -> Iterator[list[Due]]:
         """Whole keys put together, as many as are to share a transaction."""
@@ -156,13 +203,11 @@ class Consumer:
     async def _chunk(self, dues: list[Due], held: Held) -> int:
         """Deliver what can be; how many that were."""
         try:
-            async with self._slots:
-                if len(dues) == 1 or dues[0].attempts:
-                    return await self._one_by_one(dues, held)
-                return await self._all_at_once(dues, held)
+            if len(dues) == 1 or dues[0].attempts:
+                return await self._one_by_one(dues, held)
+            return await self._all_at_once(dues, held)
         except Unavailable as error:  # that a failure could not be noted is no failure of its own
-            self._waits(error)
-            self._look_again(self._settings.poll_seconds)
+            self._waits(dues, error)
             return 0
 
     async def _one_by_one(self, dues: Sequence[Due], held: Held) -> int:
@@ -189,6 +234,9 @@ class Consumer:
                 failed = failure.due
                 await self._put_off(failed, failure.cause)
                 dues = [due for due in dues if due.key != failed.key or due.seq < failed.seq]
+            except TimeoutError:  # something slow is among them: each is to go by itself
+                self._together = 1
+                return 0
             except (Exception, SystemExit):  # Retreat, or what only showed at the commit
                 self._together = max(1, self._together // 2)
                 return await self._one_by_one(dues, held)
@@ -199,7 +247,7 @@ class Consumer:
         if any(self._handling.goes_outside(event) for event, _ in ready):
             return await self._one_by_one(dues, held)
         began = time.monotonic()
-        async with self._database.write() as session:
+        async with asyncio.timeout(SLOW_SECONDS), self._database.write() as session:
             if not await self._shelf.take(session, dues, held):
                 raise Retreat
             for due, (event, delivery) in zip(dues, ready, strict=True):
@@ -249,17 +297,17 @@ class Consumer:
                 await self._put_off(due, failure.cause)
             except (Exception, SystemExit) as error:
                 await self._put_off(due, error)
-        except Unavailable as error:  # no fault of the message: it may wait for ever
-            self._waits(error)
-            self._look_again(self._settings.poll_seconds)
+        except Unavailable as error:
+            self._waits([due], error)
         return False
 
     async def _deliver(self, due: Due, held: Held) -> bool:
         event, delivery = self._ready(due)
         if self._handling.goes_outside(event):
-            if due.bucket not in self._leases.held(self.group):
-                return False
-            if not await self._shelf.is_there(due):  # the batch may have been read a while ago
+            # The batch may have been read a while ago.
+            mine = due.bucket in self._leases.held(self.group)
+            if not mine or not await self._shelf.is_there(due):
+                self._rest(due, RETREAT_SECONDS)
                 return False
             await self._handling.outside(event, delivery)
         try:
@@ -268,6 +316,7 @@ class Consumer:
                     raise Retreat
                 await self._handling.inside(session, event, delivery)
         except Retreat:
+            self._rest(due, RETREAT_SECONDS)
             return False
         failpoint("effect.committed")
         self._handling.counts.add("delivered", self.group)
@@ -294,8 +343,8 @@ class Consumer:
         )
 
     def _look_again(self, seconds: float) -> None:
-        at = time.monotonic() + seconds
-        self._again_at = min(self._again_at, at) if self._again_at else at
+        if self._ear is not None:
+            asyncio.get_running_loop().call_later(seconds, self._ear.wake)
 
 
 def _reason(error: BaseException) -> str:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import math
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import structlog
+
+from core import steps
 from core.events.catalog import EventCatalog, Undecodable
 from core.events.counts import Counts
 from core.events.failpoints import failpoint
@@ -21,6 +26,14 @@ if TYPE_CHECKING:
     from core.events.groups import GroupPlan
 
 
+log = structlog.get_logger("tessera.events")
+
+LINGER_SECONDS = 1.0
+"""How long a handler may take to end when its time is over."""
+SQLITE_SECONDS = 2.5
+"""Longest in a transaction on SQLite, whose other writers give up after 5 s."""
+
+
 class Handling:
     """The subscriptions of one module, ready to be called."""
 
@@ -32,14 +45,20 @@ class Handling:
         context: Context,
         handler_seconds: float,
         counts: Counts,
+        transaction_seconds: float = math.inf,
     ) -> None:
-        """A handler that has not returned after `handler_seconds` has failed."""
+        """A handler that has not returned after `handler_seconds` has failed.
+
+        One that works in a transaction has `transaction_seconds` at most: on SQLite nobody else
+        can write meanwhile.
+        """
         self.group = plan.name
         self.counts = counts
         self._plan = plan
         self._catalog = catalog
         self._context = context
         self._limit = handler_seconds
+        self._inside_limit = min(handler_seconds, transaction_seconds)
 
     def readable(self, event_type: str, payload: str) -> Event:
         """The event of a payload, lifted to a version that is subscribed to. Raises Undecodable."""
@@ -66,7 +85,7 @@ class Handling:
         for subscription in self._plan.subscriptions[event.event_type]:
             if not subscription.transaction:
                 handler: Any = subscription.handler
-                await self._limited(handler, handler(event, delivery), delivery)
+                await self._limited(handler, (event, delivery), delivery, seconds=self._limit)
 
     async def inside(self, session: WritableSession, event: Event, delivery: Delivery) -> None:
         """Call the handlers that work in the transaction of the session."""
@@ -74,22 +93,49 @@ class Handling:
         for subscription in self._plan.subscriptions[event.event_type]:
             if subscription.transaction:
                 handler: Any = subscription.handler
-                await self._limited(handler, handler(session, event, delivery), delivery)
+                given = session, event, delivery
+                await self._limited(handler, given, delivery, seconds=self._inside_limit)
         failpoint("effect.after")
 
-    async def _limited(self, handler: Any, call: Awaitable[None], delivery: Delivery) -> None:
-        timer = asyncio.timeout(self._limit)
+    async def _limited(
+        self, handler: Any, given: Sequence[Any], delivery: Delivery, *, seconds: float
+    ) -> None:
+        """Call it in a task of its own, so that it can be left behind when it does not end."""
+        name = getattr(handler, "__qualname__", repr(handler))
+        with handling(delivery.traceparent):
+            task = steps.create_task(
+                _called(handler, given),
+                module=self.group,
+                doing=f"its handler {name}",
+                name=f"tessera-{self.group}-handler",
+            )
         try:
-            async with timer:
-                with handling(delivery.traceparent):
-                    await call
+            done, _ = await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError:
+            await self._give_up(task, name)
+            raise
+        if not done:
+            await self._give_up(task, name)
+            raise TimeoutError(f"{name} did not return within {seconds:g} s")
+        try:
+            task.result()
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise  # somebody ends this consumer
-            raise RuntimeError("it was cancelled by what it waited for") from error
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            name = getattr(handler, "__qualname__", repr(handler))
-            raise TimeoutError(f"{name} did not return within {self._limit:g} s") from None
+            raise RuntimeError(f"{name} was cancelled by what it waited for") from error
+
+    async def _give_up(self, task: asyncio.Task[None], name: str) -> None:
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=LINGER_SECONDS)
+        if done:
+            with suppress(BaseException):  # seen: it is over whatever it was
+                task.result()
+        else:
+            steps.leave_behind(task)
+            log.error(
+                "a handler swallows its cancellation: it is left behind",
+                group=self.group,
+                handler=name,
+            )
+
+
+async def _called(handler: Any, given: Sequence[Any]) -> None:
+    await handler(*given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -16,10 +17,11 @@ from core.events.consumer import Consumer
 from core.events.counts import Counts
 from core.events.failpoints import arm
 from core.events.groups import EventPlan, register
-from core.events.handling import Handling
+from core.events.handling import SQLITE_SECONDS, Handling
 from core.events.leases import AllBuckets, BucketLeases, Leases
 from core.events.relay import Relay
 from core.events.signals import Signals
+from core.steps import leave_behind
 
 if TYPE_CHECKING:
     from core.context import Context
@@ -33,6 +35,8 @@ LEAVE_SECONDS = 5.0
 """How long a handler under way may go on when its consumer ends; then it is rolled back."""
 
 
+CANCEL_SECONDS = 3.0
+"""How long what was cancelled may take to end."""
 Role = Literal["all", "api", "worker", "none"]
 """What a process does: ``none`` is a command, to which nothing is delivered at all."""
 
@@ -142,6 +146,7 @@ class EventRuntime:
 
     def _consumers(self, plan: EventPlan, contexts: Mapping[str, Context]) -> list[Work]:
         """Those of the database always; what came by a broker and failed is tried again there."""
+        limit = SQLITE_SECONDS if self._database.dialect == "sqlite" else math.inf
         handlings = {
             group.name: Handling(
                 group,
@@ -149,6 +154,7 @@ class EventRuntime:
                 context=contexts[group.name],
                 handler_seconds=self._settings.handler_seconds,
                 counts=self.counts,
+                transaction_seconds=limit,
             )
             for group in plan.groups
         }
@@ -193,4 +199,8 @@ async def _ended(tasks: Sequence[asyncio.Task[None]], *, seconds: float = LEAVE_
     _, late = await asyncio.wait(tasks, timeout=seconds)
     for task in late:
         task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
+    if late:
+        _, stuck = await asyncio.wait(late, timeout=CANCEL_SECONDS)
+        for task in stuck:
+            log.error("it does not end, and is left behind", task=task.get_name())
+            leave_behind(task)

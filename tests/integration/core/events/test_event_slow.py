@@ -1,0 +1,88 @@
+"""Handlers that take their time, or never come back: others do not feel it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.app import Tessera
+from tests.integration.core.events.conftest import Bells
+from tests.support import tower as towers
+from tests.support.apps import app_for
+from tests.support.plants import Garden
+
+SECONDS = {**towers.QUICK, "handler_seconds": 30.0}
+
+
+@contextlib.asynccontextmanager
+async def slow_bells(url: str, garden: Garden, **events: float) -> AsyncIterator[Bells]:
+    """A tower and a ledger whose handlers have half a minute."""
+    tower, ledger = towers.plant(garden)
+    app = app_for(url, "tower", "ledger", events={**SECONDS, **events})
+    await app.start()
+    try:
+        yield Bells(app, url, tower, ledger)
+    finally:
+        await _stopped(app)
+
+
+async def _stopped(app: Tessera) -> None:
+    async with asyncio.timeout(15):
+        await app.stop()
+
+
+async def test_others_write_while_a_handler_hangs(database_url: str, garden: Garden) -> None:
+    """A handler that hangs in its transaction lets requests write, on SQLite's one writer too."""
+    async with slow_bells(database_url, garden) as bells:
+
+        async def hang() -> None:
+            await asyncio.sleep(3600)
+
+        bells.ledger.BAD[1] = hang
+        await bells.strike(1)
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        await bells.strike(2)
+        assert time.monotonic() - began < 4.5
+
+
+async def test_other_keys_flow_past_a_slow_one(database_url: str, garden: Garden) -> None:
+    """While one key's handler takes seconds, those of other keys have their effects at once."""
+    async with slow_bells(database_url, garden) as bells:
+        if bells.database.dialect == "sqlite":
+            pytest.skip("SQLite has one writer: a group works on one message at a time")
+
+        async def slow() -> None:
+            await asyncio.sleep(6)
+
+        bells.ledger.BAD[1] = slow
+        await bells.strike(1)
+        await asyncio.sleep(1.5)
+        await bells.strike(2, 3, 4, 5)
+        await bells.until(lambda: len(towers.lines(bells.url)) >= 4, seconds=2)
+        assert (1, 1) not in towers.lines(bells.url)
+        await bells.until(lambda: (1, 1) in towers.lines(bells.url), seconds=15)
+
+
+async def test_a_handler_that_will_not_be_cancelled_is_left_behind(
+    database_url: str, garden: Garden
+) -> None:
+    """One that swallows its cancellation is a dead letter, and keeps neither others nor the end."""
+    async with slow_bells(database_url, garden, handler_seconds=0.2) as bells:
+
+        async def stubborn() -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(3600)
+
+        bells.ledger.BAD[1] = stubborn
+        await bells.strike(1, 2)
+        [letter] = await bells.dead(1)
+        assert "did not return within 0.2 s" in letter.reason
+        await bells.until(lambda: (2, 1) in towers.lines(bells.url))
