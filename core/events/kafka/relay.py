@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("tessera.events")
 
-STREAMS = 2
-"""While one waits for acknowledgements another reads, or marks what has arrived."""
+STREAMS = 3
+"""While one waits for acknowledgements others read, and mark what has arrived."""
+FEW = 50
+PAUSE_SECONDS = 0.01
+"""After a batch of so few, for more to come together: each look costs a query."""
 GRACE_SECONDS = 1.5
 """How long a round under way may go on when the relay is to end: the broker may be away."""
 
@@ -87,15 +90,18 @@ class KafkaRelay:
         try:
             with self._bell.listening("recorded") as ear:
                 while not self._leaving:
-                    if not await self._try(stream):
+                    sent = await self._try(stream)
+                    if not sent:
                         await ear.wait(seconds=stream.rest())
+                    if sent < FEW:
+                        await asyncio.sleep(PAUSE_SECONDS)
         finally:
             await stream.close()
 
-    async def _try(self, stream: Stream) -> bool:
-        """Whether there may be more; trouble is told and tried again, for ever."""
+    async def _try(self, stream: Stream) -> int:
+        """How many events arrived; trouble is told and tried again, for ever."""
         try:
-            more = await stream.relay() > 0
+            sent = await stream.relay()
         except Unavailable as error:
             self._without_database.met(error)
         except BrokerTrouble as error:
@@ -106,10 +112,10 @@ class KafkaRelay:
             log.exception("the relay failed, and tries again")
         else:
             self._without_database.over()
-            if more:  # a stream that had nothing to send knows nothing of the broker
+            if sent:  # a stream that had nothing to send knows nothing of the broker
                 self._outage.over()
-            return more
-        return False
+            return sent
+        return 0
 
     async def _pause(self) -> None:
         """New events ring the bell all the time: they must not make it knock at a closed door."""
