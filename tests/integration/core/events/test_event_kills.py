@@ -46,6 +46,13 @@ class Ringer(threading.Thread):
         self.done = threading.Event()
         self._random = random.Random(seed)
 
+    def until(self, strokes: int, *, seconds: float = 60) -> None:
+        """Until so many were answered."""
+        deadline = time.monotonic() + seconds
+        while len(self.answered) < strokes:
+            assert time.monotonic() < deadline, len(self.answered)
+            time.sleep(0.1)
+
     def run(self) -> None:
         while not self.done.is_set():
             server = self._random.choice(self.servers)
@@ -92,12 +99,11 @@ def test_nothing_is_lost_or_doubled_on_sqlite(tmp_path: Path, garden: Garden) ->
             server.kill()
             ringer.servers[0] = server = place.start()
             server.wait_ready()
-        time.sleep(1)
+        ringer.until(50)
         ringer.done.set()
         ringer.join(timeout=30)
         towers.wait_until_calm(url)
         check(url, ringer.answered)
-        assert len(ringer.answered) > 20
         soak.note("random kills on SQLite", kills=kills, events=len(ringer.answered))
     finally:
         server.kill()
