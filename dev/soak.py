@@ -30,6 +30,7 @@ TESTS = (
     "tests/acceptance/test_events_killed.py",
     "tests/acceptance/test_events_moving.py",
     "tests/integration/core/events/test_events_hold.py",
+    "tests/integration/core/events/test_event_kills.py",
 )
 SECONDS = 3600
 """The time limit of a test that names none of its own."""
