@@ -58,11 +58,14 @@ def test_a_broker_that_is_away_under_load(url: str, tmp_path: Path, garden: Gard
             made.workers = []
             made.start("worker").wait_ready()
             broker.start()
+            time.sleep(away / 4)  # while what waited is sent
+            after = during(buyers, away / 2)
             buyers.end()
             drained = made.drain()
             count = ledgers.check(url, buyers.answered)
     rate = len(meanwhile) / away
-    p99 = {"before": percentile(before, 0.99) * 1000, "away": percentile(meanwhile, 0.99) * 1000}
+    measured = {"before": before, "away": meanwhile, "after": after}
+    p99 = {name: percentile(it, 0.99) * 1000 for name, it in measured.items()}
     soak.note(
         "broker away",
         seconds=away,
@@ -76,7 +79,8 @@ def test_a_broker_that_is_away_under_load(url: str, tmp_path: Path, garden: Gard
     assert set(buyers.statuses) <= {201, 409}
     assert rate >= 0.6 * RATE, "the load was there"
     assert grown <= 50
-    assert p99["away"] <= 1.5 * p99["before"] + 10
+    # On both sides of it, since others may be at work on this machine.
+    assert p99["away"] <= 1.5 * max(p99["before"], p99["after"]) + 10
 
 
 def during(buyers: Buyers, seconds: float) -> list[float]:
