@@ -10,8 +10,8 @@ import pytest
 from core.events.operations import retry
 
 DEADLY = {
-    "SystemExit: 3": SystemExit(3),
-    "RuntimeError: it was cancelled by what it waited for": asyncio.CancelledError(),
+    "Exited: SystemExit: 3": SystemExit(3),
+    "RuntimeError: write was cancelled by what it waited for": asyncio.CancelledError(),
 }
 
 
