@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -29,6 +30,10 @@ log = structlog.get_logger("tessera.generation")
 
 SETTLE_SECONDS = 10.0
 """How long after a start a module that blocks or ends the process is still kept out of the next."""
+
+
+COLLECT_EVERY = 10
+"""Generations that end between two full collections: one holds the loop for up to 60 ms."""
 
 
 class Lifecycle:
@@ -53,6 +58,7 @@ class Lifecycle:
         self._current: Generation | None = None
         self._worker = Worker()
         self._swapping = asyncio.Lock()
+        self._retired = 0
         self._retiring: set[asyncio.Task[None]] = set()
         self._watch = contextlib.ExitStack()
 
@@ -110,6 +116,10 @@ class Lifecycle:
         if not old.in_flight:
             with beside_traffic():
                 await self._worker.run(dismantle, old, self._current)
+        self._retired += 1
+        if self._retired % COLLECT_EVERY == 0:
+            # What lies in circles would wait for a full collection for more than a hundred swaps.
+            await self._worker.run(gc.collect)
 
     async def _make(self, settings: Settings) -> Generation:
         """A started generation of every module that can start. Raises Refused."""
