@@ -25,6 +25,7 @@ import structlog
 from core.errors import Unavailable, text_of
 from core.events.due import Due, Shelf
 from core.events.failpoints import failpoint
+from core.events.failure import reason_of, wait_after
 from core.events.outage import Outage
 
 if TYPE_CHECKING:
@@ -48,9 +49,6 @@ SLOW_SECONDS = 1.0
 MOST_TOGETHER = 50
 RETREAT_SECONDS = 0.1
 """How long a key that somebody else had in hand is let alone."""
-LONGEST_BACKOFF = 3600.0
-LONGEST_REASON = 2_000
-"""Characters of an error that are kept."""
 
 
 Key = tuple[str, str]
@@ -324,9 +322,9 @@ class Consumer:
 
     async def _put_off(self, due: Due, error: BaseException) -> None:
         """Count a failure of the message itself; the last one makes it a dead letter."""
-        tries, reason = due.attempts + 1, _reason(error)
+        tries, reason = due.attempts + 1, reason_of(error)
         dead = tries >= self._settings.tries
-        wait = min(self._settings.backoff_seconds * 2**due.attempts, LONGEST_BACKOFF)
+        wait = wait_after(due.attempts, self._settings)
         until = datetime.now(UTC) + timedelta(seconds=wait)
         await self._shelf.put_off(due, dead=dead, reason=reason, until=until, attempts=tries)
         self._look_again(wait)
@@ -345,7 +343,3 @@ class Consumer:
     def _look_again(self, seconds: float) -> None:
         if self._ear is not None:
             asyncio.get_running_loop().call_later(seconds, self._ear.wake)
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {text_of(error)}"[:LONGEST_REASON].replace("\x00", "")
