@@ -15,7 +15,6 @@ from types import FrameType
 
 GRACE_SECONDS = 2.0
 """How long threads may take to end by themselves once the process is done."""
-TICK_SECONDS = 0.1
 
 
 def see_to(code: int) -> None:
@@ -24,12 +23,17 @@ def see_to(code: int) -> None:
     Threads that prevented it are named on standard error. A process whose threads end in time ends
     as ever.
     """
-    threading.Thread(target=_watch, args=(code,), name="tessera-end", daemon=True).start()
+    # What Python does first when the main thread is done. Private, as `concurrent.futures` uses it
+    # too; `atexit` comes only after the threads, joining the main thread races with its end
+    # (3.11, 3.12), and to look at the frames of a thread that runs reads freed memory (3.11).
+    threading._register_atexit(_begin, code)  # type: ignore[attr-defined]
 
 
-def _watch(code: int) -> None:
-    while not _waits():
-        time.sleep(TICK_SECONDS)
+def _begin(code: int) -> None:
+    threading.Thread(target=_end, args=(code,), name="tessera-end", daemon=True).start()
+
+
+def _end(code: int) -> None:
     time.sleep(GRACE_SECONDS)
     left = _left()
     with contextlib.suppress(Exception):
@@ -38,16 +42,6 @@ def _watch(code: int) -> None:
         with contextlib.suppress(Exception):
             stream.flush()
     os._exit(code)
-
-
-def _waits() -> bool:
-    """Whether the main thread has nothing left to do but to wait for the others."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    while frame is not None:
-        code, frame = frame.f_code, frame.f_back
-        if code.co_name == "_shutdown" and code.co_filename == threading.__file__:
-            return True
-    return False
 
 
 def _left() -> list[threading.Thread]:

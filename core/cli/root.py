@@ -93,13 +93,14 @@ def build() -> typer.Typer:
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code, whatever modules left in it."""
     try:
-        _run()
+        run()
     except SystemExit as end:
         ending.see_to(end.code if isinstance(end.code, int) else int(end.code is not None))
         raise
 
 
-def _run() -> NoReturn:
+def run() -> NoReturn:
+    """Run the command line; raises SystemExit with its exit code."""
     try:
         code = build()(standalone_mode=False)
     except ConfigurationError as error:

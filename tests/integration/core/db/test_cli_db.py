@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from core.cli import main
+from core.cli.root import run
 from tests.support.databases import empty_database
 
 
@@ -44,7 +44,7 @@ class CommandLine:
         """Run ``tessera db <words>``; what it printed and its exit code."""
         self._monkeypatch.setattr("sys.argv", ["tessera", "db", *words])
         with pytest.raises(SystemExit) as caught:
-            main()
+            run()
         return Done(caught.value.code, *self._capsys.readouterr())
 
 
