@@ -23,6 +23,8 @@ from core.events.tables import BUCKETS, outbox, versions
 from core.tracing import traceparent
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from core.db.session import WritableSession
     from core.db.sync import SyncWritableSession
     from core.events.event import Event
@@ -53,25 +55,25 @@ class Recorder:
         self.bell = bell or Bell()
         self.enabled = enabled
 
-    async def write(
+    def write(
         self,
-        session: WritableSession,
+        connection: Connection,
         recorded: Sequence[Recorded],
         *,
         traces: Sequence[str | None] = (),
     ) -> None:
-        """Put the events into the outbox, in the session's transaction.
+        """Put the events into the outbox, in the connection's transaction.
 
         `traces` are those under which they were recorded; without one it is the current one.
         """
-        counted = await _count(session, [event for event, version in recorded if version is None])
+        counted = _count(connection, [event for event, version in recorded if version is None])
         now = datetime.now(UTC)
         current = traceparent()
         rows = [
             _row(event, version or counted[_key(event)].pop(0), now, trace or current)
             for (event, version), trace in zip_longest(recorded, traces)
         ]
-        await session.exec(_INSERT, params=rows)
+        connection.execute(_INSERT, rows)
 
     def committed(self) -> None:
         """There is work for the relay."""
@@ -105,7 +107,7 @@ def _row(event: Event, version: int, now: datetime, trace: str) -> dict[str, Any
     }
 
 
-async def _count(session: WritableSession, events: Sequence[Event]) -> dict[Key, list[int]]:
+def _count(connection: Connection, events: Sequence[Event]) -> dict[Key, list[int]]:
     """The next versions of these events' aggregates, whose rows stay locked until the commit.
 
     In the order of the keys, so that two transactions do not wait for each other.
@@ -113,7 +115,7 @@ async def _count(session: WritableSession, events: Sequence[Event]) -> dict[Key,
     if not events:
         return {}
     wanted = Counter(map(_key, events))
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     fresh = dialect.insert(versions)
     raised = versions.c.version + fresh.excluded.version
     statement = fresh.on_conflict_do_update(
@@ -126,5 +128,5 @@ async def _count(session: WritableSession, events: Sequence[Event]) -> dict[Key,
     ]
     return {
         (kind, which): list(range(last - wanted[kind, which] + 1, last + 1))
-        for kind, which, last in await session.exec(statement, params=rows)
+        for kind, which, last in connection.execute(statement, rows)
     }

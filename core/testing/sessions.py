@@ -45,8 +45,7 @@ class KitSession(WritableSession):
 
     async def commit(self) -> None:  # type: ignore[override]  # refused elsewhere: who opens commits
         """Let requests see what was written; what comes next is a transaction of its own."""
-        await self._write_events()
-        if self._is_used:
+        if self._is_used or self._recorded:
             await greenlet_spawn(self._commit)
         self._recorded = []
         await self._run_after_commit()

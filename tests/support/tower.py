@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from core.db.session import WritableSession
+from core.events.event import Event
+from core.events.recording import Recorder
 from tests.support import rows
 from tests.support.migrating import REVISION
 from tests.support.plants import HEAD, Garden
@@ -148,6 +151,12 @@ def plant(garden: Garden) -> tuple[Any, Any]:
         importlib.import_module("planted_tower.module"),
         importlib.import_module("planted_ledger.module"),
     )
+
+
+async def take_number(session: WritableSession, event: Event, *, version: int = 1) -> None:
+    """Write an event now; its session may commit long after those with higher numbers."""
+    connection = await session.connection()
+    await connection.run_sync(Recorder().write, [(event, version)])
 
 
 def query(database_url: str, statement: str) -> list[tuple[Any, ...]]:

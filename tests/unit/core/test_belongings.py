@@ -31,7 +31,8 @@ TAKEN: dict[str, tuple[str, str]] = {
     "SIGINT": (IGNORE.format("SIGINT"), "the handler of SIGINT"),
 }
 PROGRAM = """
-import logging, os, sys
+import logging, os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell ignores it in what it starts with &
 from core.belongings import kept
 
 logging.basicConfig(level="INFO")
