@@ -125,7 +125,7 @@ def replay(
     plans = {plan.name: plan for plan in plan_of(load_carefully(settings)).groups}
     if group not in plans:
         raise Refused(f"no enabled module {group!r} subscribes to events")
-    moment = since.replace(tzinfo=UTC) if since else None
+    moment = _utc(since) if since else None
     count = _run(lambda database: operations.replay(database, plans[group], since=moment))
     typer.echo(f"{group}: {count} events are delivered again")
 
@@ -144,6 +144,11 @@ def prune(
     typer.echo(f"{count} events from before {before:%Y-%m-%d %H:%M} UTC are gone")
     received = _run(lambda database: pruning.prune_inbox(database, settings.kafka))
     typer.echo(f"{received} notes of what groups have received are gone")
+
+
+def _utc(moment: datetime) -> datetime:
+    """In UTC, as it is meant where no offset was given."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:

@@ -308,6 +308,7 @@ class Consumer:
                 self._rest(due, RETREAT_SECONDS)
                 return False
             await self._handling.outside(event, delivery)
+        began = time.monotonic()
         try:
             async with self._database.write() as session:
                 if not await self._shelf.take(session, [due], held):
@@ -316,6 +317,7 @@ class Consumer:
         except Retreat:
             self._rest(due, RETREAT_SECONDS)
             return False
+        self._learn(1, time.monotonic() - began)  # or one slow message would part them for ever
         failpoint("effect.committed")
         self._handling.counts.add("delivered", self.group)
         return True

@@ -53,7 +53,7 @@ DUE = (
     .where(
         _d.group_name == bindparam("group"),
         _d.state == "pending",
-        _d.available_at <= bindparam("now"),
+        or_(_d.attempts == 0, _d.available_at <= bindparam("now")),  # see RELAYABLE
         _d.bucket.in_(bindparam("buckets", expanding=True)),
         ~BLOCKED,
     )

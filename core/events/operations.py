@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, func, literal, select, text, update
+from sqlalchemy import bindparam, case, delete, exists, func, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Refused
@@ -157,6 +157,7 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
             # No delivery may be under way: its effect would come after the reset, and again.
             await session.exec(text(_ALONE))  # type: ignore[call-overload]
         await session.exec(_forget(group, since))
+        await session.exec(_taken_early(group, since))
         if since is None:
             await group.replayable.reset(session)
         changed: int = (await session.exec(_again(database, group, since))).rowcount
@@ -170,8 +171,9 @@ async def _refuse_pruned(
     query = select(func.max(pruned_types.c.until)).where(pruned_types.c.type.in_(group.types))
     until = (await session.exec(query)).scalar()  # type: ignore[call-overload]
     if until is not None and (since is None or since < until):
+        told = until + timedelta(microseconds=999_999)  # so that the moment told is not before it
         raise Refused(
-            f"events of {group.name} from before {until:%Y-%m-%dT%H:%M:%SZ} were pruned; "
+            f"events of {group.name} from before {told:%Y-%m-%dT%H:%M:%SZ} were pruned; "
             "replay --since that moment, what came before stays as it is"
         )
 
@@ -182,6 +184,14 @@ def _forget(group: GroupPlan, since: datetime | None) -> Any:
     if since is None:
         return statement
     return statement.where(_d.seq.in_(select(_o.seq).where(_o.created_at >= since)))
+
+
+def _taken_early(group: GroupPlan, since: datetime | None) -> Any:
+    """What a broker delivered before its relay noted that comes again, and is to be taken."""
+    pending = select(_o.id).where(_o.state != "published", _o.type.in_(sorted(group.types)))
+    if since is not None:
+        pending = pending.where(_o.created_at >= since)
+    return delete(inbox).where(inbox.c.group_name == group.name, inbox.c.event_id.in_(pending))
 
 
 def _again(database: Database, group: GroupPlan, since: datetime | None) -> Any:
@@ -222,8 +232,10 @@ async def prune(database: Database, *, before: datetime) -> int:
         ["type", "until"],
         select(_o.type, literal(before, _o.published_at.type)).where(*gone).distinct(),
     )
+    later = noted.excluded.until > pruned_types.c.until
     noted = noted.on_conflict_do_update(
-        index_elements=[pruned_types.c.type], set_={"until": noted.excluded.until}
+        index_elements=[pruned_types.c.type],
+        set_={"until": case((later, noted.excluded.until), else_=pruned_types.c.until)},
     )
     async with database.write() as session:
         await session.exec(noted, params={"before": before})

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, exists
+from sqlalchemy import bindparam, exists, or_
 
 from core.events.tables import outbox
 
@@ -23,11 +23,12 @@ _behind_a_refused_one = exists().where(
 RELAYABLE = (
     _o.state == "pending",
     _o.bucket.in_(bindparam("buckets", expanding=True)),
-    _o.available_at <= bindparam("now"),
+    or_(_o.attempts == 0, _o.available_at <= bindparam("now")),
     ~_behind_a_refused_one,
 )
-"""Conditions on the outbox. An event whose aggregate has an earlier one that a broker has refused
-waits until that one is through, or was discarded."""
+"""Conditions on the outbox. What was never tried needs no clock: those of two machines differ, and
+a later event of an aggregate would go first. An event whose aggregate has an earlier one that a
+broker has refused waits until that one is through, or was discarded."""
 
 
 def relayable_in(buckets: Collection[int]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from core.events.event import Event
 
 _INSERT = insert(outbox).inline()
+KEY_LENGTH = 64
+"""Characters of an aggregate's id, as the outbox holds it."""
 Key = tuple[str, str]
 Recorded = tuple["Event", "int | None"]
 
@@ -42,8 +44,13 @@ def record(
     `version` is the aggregate's own after this change, from a row that the transaction has locked
     (by changing it), and grows by at least one with each event. Without one core counts, at one
     statement more; an aggregate has either always a version of its own or never. What is recorded
-    inside a savepoint goes with it.
+    inside a savepoint goes with it. Raises ValueError for a key of more than 64 characters.
     """
+    if len(event.aggregate_id) > KEY_LENGTH:
+        raise ValueError(
+            f"{type(event).__name__}: its key {event.key_field}={event.aggregate_id[:20]}… has "
+            f"{len(event.aggregate_id)} characters, {KEY_LENGTH} at most"
+        )
     session.record(event, version=version)
 
 
@@ -70,7 +77,12 @@ class Recorder:
         now = datetime.now(UTC)
         current = traceparent()
         rows = [
-            _row(event, version or counted[_key(event)].pop(0), now, trace or current)
+            _row(
+                event,
+                counted[_key(event)].pop(0) if version is None else version,
+                now,
+                trace or current,
+            )
             for (event, version), trace in zip_longest(recorded, traces)
         ]
         connection.execute(_INSERT, rows)
