@@ -67,7 +67,8 @@ async def _looked(database: Database, settings: Settings) -> tuple[Backlog, ...]
     except Unavailable as error:
         typer.echo(f"tessera: the lag is not known: {error.detail}", err=True)
         lag = {}
-    return relay, *(replace(it, lag=lag.get(it.name)) for it in groups)
+    behind = {name: it.behind for name, it in lag.items()}
+    return relay, *(replace(it, lag=behind.get(it.name)) for it in groups)
 
 
 @app.command("failed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam, case, func, select
 
@@ -58,6 +58,13 @@ _WORKERS = (
     .where(members.c.seen_until > func.now())
     .group_by(members.c.kind)
 )
+
+
+class Lag(NamedTuple):
+    """How many messages a group was not given yet, and how many it was, which grows."""
+
+    behind: int
+    given: int
 
 
 @dataclass(frozen=True, slots=True)

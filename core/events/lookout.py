@@ -13,7 +13,7 @@ import structlog
 
 from core.errors import Unavailable
 from core.events import backlog
-from core.events.backlog import Backlog
+from core.events.backlog import Backlog, Lag
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -39,7 +39,7 @@ class Lookout:
         self._asking = asyncio.Lock()
         self._seen: tuple[Backlog, ...] = ()
         self._seen_at = -FRESH_SECONDS
-        self._lag: Mapping[str, int] = {}
+        self._lag: Mapping[str, Lag] = {}
         self._behind_since: dict[str, datetime] = {}
         self._lag_at = -LAG_STALE_SECONDS
         self._lag_asked_at = -LAG_FRESH_SECONDS
@@ -70,10 +70,11 @@ class Lookout:
         return tuple(self._and_lag(it) for it in self._seen)
 
     def _and_lag(self, backlog: Backlog) -> Backlog:
-        """With the lag, and overdue also since it has only grown."""
+        """With the lag, and overdue also since the group has been given nothing of it."""
         moments = [backlog.due_since, self._behind_since.get(backlog.name)]
         since = min((it for it in moments if it is not None), default=None)
-        return replace(backlog, lag=self._lag.get(backlog.name), due_since=since)
+        lag = self._lag.get(backlog.name)
+        return replace(backlog, lag=lag.behind if lag else None, due_since=since)
 
     def _ask_for_lag(self) -> None:
         """Begin to ask the broker, beside: whoever looks does not wait for it."""
@@ -94,13 +95,17 @@ class Lookout:
             self._compare(lag)
             self._lag, self._lag_at = lag, time.monotonic()
 
-    def _compare(self, lag: Mapping[str, int]) -> None:
-        """Note who gets nothing: whose lag is there and has not become less since the last look."""
+    def _compare(self, lag: Mapping[str, Lag]) -> None:
+        """Note who gets nothing: behind, and given no more than at the last look.
+
+        The lag alone does not tell: that of a busy group is a little more or less at each look.
+        """
         now = datetime.now(UTC)
-        for group, count in lag.items():
-            if count == 0:
+        for group, found in lag.items():
+            before = self._lag.get(group, found)
+            if found.behind == 0:
                 self._behind_since.pop(group, None)
-            elif count < self._lag.get(group, 0):
+            elif found.given != before.given:
                 self._behind_since[group] = now
             else:
                 self._behind_since.setdefault(group, now)
@@ -113,8 +118,8 @@ class Lookout:
             await asyncio.gather(self._asking_lag, return_exceptions=True)
 
 
-async def lag_of(database: Database, kafka: KafkaSettings) -> dict[str, int]:
-    """By group how many messages on its topics it was not given yet. Raises Unavailable."""
+async def lag_of(database: Database, kafka: KafkaSettings) -> dict[str, Lag]:
+    """By group how far it has come on its topics. Raises Unavailable."""
     from core.events.kafka.lag import lag
     from core.events.kafka.trouble import BrokerTrouble
 

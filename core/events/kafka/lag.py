@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from core.events.backlog import Lag
 from core.events.kafka.client import group_of, options, topic_of
 from core.events.kafka.consumer import stop
 from core.events.kafka.trouble import AWAY, trouble
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 Offsets = Mapping[TopicPartition, int]
 
 
-async def lag(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -> dict[str, int]:
-    """By subscribing module the number of messages that it has not been given yet.
+async def lag(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -> dict[str, Lag]:
+    """By subscribing module how far it has come on its topics.
 
     `modules` says of each to whose events it subscribes: ``{"ledger": {"tower"}}``. Messages that
     are none of its affair count until it has passed them by. Raises BrokerTrouble.
@@ -32,7 +33,7 @@ async def lag(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -
         raise trouble(error, doing="asking for the lag of the groups") from error
 
 
-async def _asked(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -> dict[str, int]:
+async def _asked(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -> dict[str, Lag]:
     topics = {topic_of(settings, it) for publishers in modules.values() for it in publishers}
     admin = AIOKafkaAdminClient(**options(settings))
     try:
@@ -45,7 +46,8 @@ async def _asked(settings: KafkaSettings, modules: Mapping[str, Collection[str]]
             partitions = [tp for tp in last if tp.topic in mine]
             given = await admin.list_consumer_group_offsets(group_of(settings, module))
             committed = {tp: at.offset for tp, at in given.items() if at.offset >= 0}
-            found[module] = _behind(partitions, committed, first, last)
+            behind = _behind(partitions, committed, first, last)
+            found[module] = Lag(behind, sum(committed.get(tp, 0) for tp in partitions))
         return found
     finally:
         await admin.close()
