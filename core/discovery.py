@@ -34,12 +34,12 @@ def find() -> dict[str, Found]:
     by_id: dict[str, list[importlib.metadata.EntryPoint]] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
         by_id.setdefault(entry.name, []).append(entry)
-    return {name: _describe(name, entries) for name, entries in sorted(by_id.items())}
+    return {name: _describe(name, offered) for name, offered in sorted(by_id.items())}
 
 
-def _describe(name: str, entries: list[importlib.metadata.EntryPoint]) -> Found:
+def _describe(name: str, offered: list[importlib.metadata.EntryPoint]) -> Found:
     # The same distribution can stand twice on sys.path (an editable install and its metadata).
-    unique = {(entry.value, entry.dist.name if entry.dist else ""): entry for entry in entries}
+    unique = {(entry.value, entry.dist.name if entry.dist else ""): entry for entry in offered}
     first = next(iter(unique.values()))
     return Found(
         id=name,
@@ -47,6 +47,12 @@ def _describe(name: str, entries: list[importlib.metadata.EntryPoint]) -> Found:
         version=first.dist.version if first.dist else "",
         entry_points=tuple(unique.values()),
     )
+
+
+def module_of(entry: importlib.metadata.EntryPoint) -> str:
+    """The module that it names; empty when what it says is no reference (PyPA, entry points)."""
+    found = entry.pattern.match(entry.value)
+    return found["module"] if found else ""
 
 
 def load(found: Found) -> object:
@@ -58,6 +64,12 @@ def load(found: Found) -> object:
             remedy="uninstall all but one of them",
         )
     entry = found.entry_points[0]
+    if not module_of(entry):
+        raise ModuleFailure(
+            f"its entry point {found.id} = {entry.value!r} names no module",
+            remedy=f"write a module's dotted name there in {found.distribution}'s pyproject.toml, "
+            f"such as {entry.value.replace('-', '_')!r}, and install it again",
+        )
     try:
         with step(found.id, "its import"), kept(found.id):
             return entry.load()

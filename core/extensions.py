@@ -20,6 +20,7 @@ import structlog
 
 from core.errors import ModuleFailure, Problem
 from core.hookspecs import hookspec
+from core.steps import is_cancelled
 
 OnError = Literal["fail", "skip"]
 P = ParamSpec("P")
@@ -105,18 +106,12 @@ class Extension(Generic[P, T]):
         except Problem:
             raise
         except (Exception, SystemExit, asyncio.CancelledError) as error:
-            if _is_ours(error):
+            if is_cancelled(error):
                 raise
             log.exception("extension failed", point=self.point, module=self.module)
             if self.policy.on_error == "skip":
                 return None
             raise ExtensionFailed(f"{self.module} failed in {self.point}.") from error
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether somebody cancels this task, rather than an implementation raising what it likes."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def policy_of(point: Callable[..., Any]) -> Policy:

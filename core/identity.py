@@ -113,7 +113,9 @@ async def identify(connection: HTTPConnection) -> Principal | None:
 async def _signed_in(connection: HTTPConnection) -> Principal:
     principal = await identify(connection)
     if principal is None:
-        raise Unauthenticated("This address needs a bearer token; POST /auth/login gives one.")
+        raise Unauthenticated(
+            "This address needs a bearer token (Authorization: Bearer …); signing in gives one."
+        )
     return principal
 
 

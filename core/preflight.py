@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core import DISTRIBUTION, __version__, discovery, files, marks
-from core.discovery import Found
+from core.discovery import Found, module_of
 from core.errors import ModuleFailure
 from core.settings_errors import is_secret
 
@@ -100,7 +100,7 @@ def _failure(name: str, reason: str) -> ModuleFailure:
 
 def fingerprint(module: Found, settings: Settings) -> str | None:
     """A mark that changes with the module's files and settings; None when it has no files."""
-    folder = _folder(module.entry_points[0].module)
+    folder = _folder(module_of(module.entry_points[0]))
     if folder is None:
         return None
     digest = hashlib.sha256(f"{sys.version} {__version__} {module.version}".encode())

@@ -144,6 +144,12 @@ def create_task(
     return asyncio.get_running_loop().create_task(owned, name=name, context=context)
 
 
+def is_cancelled(error: BaseException) -> bool:
+    """Whether somebody cancels this task, rather than code of a module raising what it likes."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 def leave_behind(task: asyncio.Task[Any]) -> None:
     """Let a task be that takes no note of its cancellation: the end of the loop waits for none."""
     asyncio._unregister_task(task)

@@ -200,7 +200,7 @@ def _name(implementation: object) -> str:
 
 def _neighbours() -> dict[str, str]:
     """The package of every installed module, enabled or not: ``modules.users`` is ``users``'s."""
-    points = {f.id: f.entry_points[0].module for f in discovery.find().values()}
+    points = {f.id: discovery.module_of(f.entry_points[0]) for f in discovery.find().values()}
     packages = {name: module.rpartition(".")[0] or module for name, module in points.items()}
     shared = {p for p in packages.values() if list(packages.values()).count(p) > 1}
     return {points[i] if p in shared else p: i for i, p in packages.items()}

@@ -25,9 +25,11 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 class RootGroup(TyperGroup):
     """Core's verbs, then those of the group `tessera.commands`, then the enabled modules'."""
 
+    _found: dict[str, Any] | None = None
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Every verb's name, core's first."""
-        return list(dict.fromkeys([*VERBS, *sorted(installed()), *sorted(_of_modules())]))
+        return list(dict.fromkeys([*VERBS, *sorted(installed()), *sorted(self._of_modules())]))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, wherever it comes from; None when there is none."""
@@ -36,7 +38,23 @@ class RootGroup(TyperGroup):
         entry = installed().get(cmd_name)
         if entry is not None:
             return _named(entry.load(), cmd_name)
-        return _of_modules(reporting=True).get(cmd_name)
+        return self._of_modules(reporting=True).get(cmd_name)
+
+    def _of_modules(self, *, reporting: bool = False) -> dict[str, Any]:
+        """The commands of enabled modules; none, when the settings cannot be used and nobody asked.
+
+        They are loaded once, whatever is asked of this group.
+        """
+        from core.cli.runner import module_commands
+
+        if self._found is None:
+            try:
+                self._found = module_commands()
+            except ConfigurationError:
+                if reporting:
+                    raise
+                return {}
+        return self._found
 
 
 def _named(verb: Any, name: str) -> Any:
@@ -45,21 +63,10 @@ def _named(verb: Any, name: str) -> Any:
         application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         application.command()(verb)
         verb = application
+    verb._add_completion = False  # it would complete a program of that name, not a verb
     command = typer.main.get_command(verb)
     command.name = name
     return command
-
-
-def _of_modules(*, reporting: bool = False) -> dict[str, Any]:
-    """The commands of enabled modules; none, when the settings cannot be used and nobody asked."""
-    from core.cli.runner import module_commands
-
-    try:
-        return module_commands()
-    except ConfigurationError:
-        if reporting:
-            raise
-        return {}
 
 
 def _version(wanted: bool) -> None:

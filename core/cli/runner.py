@@ -10,6 +10,7 @@ import typer
 
 from core import registry as registries
 from core.context import Context
+from core.discovery import summarise
 from core.errors import Refused
 from core.settings import Settings, load_settings
 
@@ -50,18 +51,31 @@ def module_commands() -> dict[str, Any]:
     settings = load_settings()
     found: dict[str, Any] = {}
     for module in registries.load_carefully(settings).enabled:
-        assert module.hooks is not None
-        application = module.hooks.call("commands")
-        if isinstance(application, typer.Typer):
-            command = _with_object(application, ModuleCommands(module.id, settings))
-            command.name = module.id
+        try:
+            command = _command_of(module, settings)
+        except (Exception, SystemExit) as error:  # it must not take the other verbs with it
+            told = f"the commands of {module.id} cannot be made: {summarise(error)}"
+            typer.echo(f"tessera: {told}; mend {module.id}, or disable it", err=True)
+            continue
+        if command is not None:
             found[module.id] = command
     return found
+
+
+def _command_of(module: registries.Module, settings: Settings) -> Any:
+    assert module.hooks is not None
+    application = module.hooks.call("commands")
+    if not isinstance(application, typer.Typer):
+        return None
+    command = _with_object(application, ModuleCommands(module.id, settings))
+    command.name = module.id
+    return command
 
 
 def _with_object(application: typer.Typer, obj: Any) -> Any:
     if not application.registered_callback:
         application.callback()(_group)  # keeps a single command a group: `users create-admin`
+    application._add_completion = False  # it would complete a program of that name, not a verb
     command = typer.main.get_command(application)
     command.context_settings = {**command.context_settings, "obj": obj}
     return command

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from core import steps
+from core.errors import text_of
 from core.events.catalog import EventCatalog, Undecodable
 from core.events.counts import Counts
 from core.events.failpoints import failpoint
@@ -121,6 +122,10 @@ class Handling:
             task.result()
         except asyncio.CancelledError as error:
             raise RuntimeError(f"{name} was cancelled by what it waited for") from error
+        except (Exception, SystemExit):
+            raise
+        except BaseException as error:  # nobody above expects it, and its message would be lost
+            raise RuntimeError(f"{type(error).__name__}: {text_of(error)}") from error
 
     async def _give_up(self, task: asyncio.Task[None], name: str) -> None:
         task.cancel()

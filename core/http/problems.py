@@ -112,6 +112,8 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     found = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in error.errors()]
     places = ", ".join(dict.fromkeys(".".join(str(part) for part in e["loc"]) for e in found))
     detail = f"Not valid: {places[:500]}"
+    if found and found[0]["type"] == "json_invalid":
+        detail = f"The body is not JSON: broken at character {found[0]['loc'][-1]}."
     if unread := _unread(request, error.body):
         detail = unread
         found.insert(0, {"loc": ["header", "Content-Type"], "msg": unread, "type": "content_type"})

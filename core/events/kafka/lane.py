@@ -73,7 +73,8 @@ class Lane:
     async def _work(self) -> None:
         while self._waiting and not self._leaving:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            self._under_way = {it.offset for it in batch}
+            # Added: what a task that died has left was not given, and must be read again.
+            self._under_way |= {it.offset for it in batch}
             chunks = [
                 self._handover.give(it, going=self._is_going, done=self._done)
                 for it in self._handover.chunks(batch)

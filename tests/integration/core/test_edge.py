@@ -127,6 +127,14 @@ def test_every_answer_has_id_time_and_security_headers(
         assert document["detail"]
 
 
+def test_a_body_that_is_no_json_is_told_where_it_breaks(client: TestClient) -> None:
+    """The detail says what is wrong, in words and with the place."""
+    headers = {"content-type": "application/json"}
+    answer = client.post("/v2/demo", content=b'{"lines": [', headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "The body is not JSON: broken at character 11."
+
+
 def test_a_fault_tells_nothing_of_the_inside(client: TestClient) -> None:
     """A 500 names no exception, no message, no file."""
     text = client.get("/v1/demo/fail/now").text

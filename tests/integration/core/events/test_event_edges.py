@@ -15,7 +15,7 @@ from core.errors import Refused
 from core.events.consumer import Consumer
 from core.events.event import Event
 from core.events.handling import Handling
-from core.events.operations import discard, prune, replay
+from core.events.operations import discard, prune, replay, retry
 from core.events.recording import record
 from tests.integration.core.events.conftest import Bells
 from tests.support import tower as towers
@@ -116,6 +116,29 @@ async def test_the_moment_that_a_refusal_names_is_late_enough(bells: Bells) -> N
 def test_the_offset_of_a_moment_counts(given: str) -> None:
     """A moment with an offset is that moment; without one it is in UTC."""
     assert _utc(datetime.fromisoformat(given)) == datetime(2026, 11, 25, 6, tzinfo=UTC)
+
+
+class Odd(BaseException):
+    """No Exception, as a library's own cancellation may be."""
+
+
+@pytest.mark.parametrize("goes_outside", [True, False])
+async def test_what_is_no_exception_counts_like_one(
+    all_ways: Bells, monkeypatch: pytest.MonkeyPatch, goes_outside: bool
+) -> None:
+    """A handler that raises a BaseException fails its message and no other, and loses none."""
+    bells = all_ways
+    if not goes_outside:
+        monkeypatch.setattr(Handling, "goes_outside", lambda *_: False)
+    bells.goes_wrong(1, Odd("no"))
+    await bells.strike(1, 1, *range(10, 30))
+    [letter] = await bells.dead(1)
+    assert (letter.attempts, letter.behind) == (5, 1)
+    assert letter.reason.endswith("Odd: no")
+    assert len(await bells.effects(20)) == 20
+    bells.ledger.BAD.clear()
+    assert await retry(bells.database, "ledger", None) == 1
+    assert (await bells.effects(22))[20:] == [(1, 1), (1, 2)]
 
 
 class Named(Event, type="tower.bell_named.v1", aggregate="bell", key="bell"):

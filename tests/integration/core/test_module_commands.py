@@ -1,0 +1,62 @@
+"""Modules' verbs on the command line: one that cannot be made takes no other with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.plants import Garden, minimal
+from tests.support.processes import Installation
+
+COMMANDS = """
+import typer
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from pathlib import Path
+
+def commands():
+    app = typer.Typer(help="What {0} does.")
+
+    @app.command()
+    def load(file: {1}) -> None:
+        print("loaded", file)
+
+    return app
+
+commands = hookimpl(commands)
+"""
+LEFT_OUT = "tessera: the commands of bad cannot be made: NameError: name 'Path' is not defined"
+
+
+@pytest.fixture
+def home(garden: Garden, tmp_path: Path) -> Installation:
+    """Two modules with commands; those of one name a type that is not there at run time."""
+    for name, kind in (("good", "str"), ("bad", "'Path'")):
+        garden.plant(name, minimal(name, "") + COMMANDS.format(name, kind))
+    made = Installation(tmp_path / "home", f"sqlite+aiosqlite:///{tmp_path / 'it.db'}")
+    sections = "".join(f"[modules.{name}]\nenabled = true\n" for name in ("good", "bad"))
+    database = f'[database]\nurl = "sqlite+aiosqlite:///{tmp_path / "it.db"}"\n'
+    (made.folder / "settings.toml").write_text(database + sections)
+    made.environ["PYTHONPATH"] = str(garden.folder)
+    return made
+
+
+def test_commands_that_cannot_be_made_take_no_other_with_them(home: Installation) -> None:
+    """The help lists the others, which work; one line names the module and says why."""
+    helped = home.run("--help")
+    assert (helped.returncode, "What good does." in helped.stdout) == (0, True)
+    assert helped.stderr.startswith(LEFT_OUT)
+    assert len(helped.stderr.splitlines()) == 1
+    done = home.run("good", "load", "it")
+    assert (done.returncode, done.stdout) == (0, "loaded it\n")
+    refused = home.run("bad", "load", "it")
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[0].startswith(LEFT_OUT)
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("verb", ["db", "good"])
+def test_no_verb_offers_to_complete_itself(home: Installation, verb: str) -> None:
+    """A shell completes programs: help of a verb offers no completion that would not work."""
+    assert "completion" not in home.run(verb, "--help").stdout
