@@ -8,6 +8,7 @@ endpoint (measured: 12,700 to 5,350 requests/s).
 
 from __future__ import annotations
 
+import asyncio
 import re
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -118,15 +119,16 @@ class Edge:
             if origin and self._cors is not None and scope["type"] == "http":
                 target = self._cors.guard(target)
             await target(child, receive, send_with_headers)
-        except (Exception, SystemExit):
+        except BaseException as error:  # a route may raise anything, CancelledError included
+            if _is_ended(error, info):
+                raise
             _note(info, child)
             # Starlette's error layer raises again after it has answered, for the server's log.
             log.exception("request failed", path=info.path, method=info.method)
             if scope["type"] != "http" or (begun and not ended):
                 raise  # half an answer is out: the server must break the connection
             if not begun:
-                answer = problem_response(InternalError(), {**scope, SCOPE_REQUEST: info})
-                await answer(scope, receive, send_with_headers)
+                await self._failure({**scope, SCOPE_REQUEST: info}, receive, send_with_headers)
         finally:
             generation.leave()
             _note(info, child)
@@ -170,6 +172,13 @@ class Edge:
         if child["path"] == child["root_path"]:
             child["path"] += "/"  # the version's own front page
         return version, child
+
+    async def _failure(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The 500 for what Starlette let through; a script of another origin may read it too."""
+        answer = _answering(InternalError())
+        if self._cors is not None:
+            answer = self._cors.guard(answer)
+        await answer(scope, receive, send)
 
     def _add_headers(
         self, message: Message, request_id: str, started: float, extra: Headers
@@ -217,6 +226,14 @@ def _answering(problem: Problem) -> ASGIApp:
         await problem_response(problem, scope)(scope, receive, send)
 
     return answer
+
+
+def _is_ended(error: BaseException, info: RequestInfo) -> bool:
+    """Whether somebody ends this request, rather than its route raising what it likes."""
+    if isinstance(error, GeneratorExit):  # a coroutine that is thrown away closes elsewhere
+        return current_request.get() is not info
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _note(info: RequestInfo, scope: Scope) -> None:
