@@ -1,8 +1,8 @@
 """What all modules share of the process and none may take: standard streams, log, working folder.
 
 A module that closes standard error or switches logging off would silence the others; one that
-lowers the limit of recursion or ignores SIGTERM would end them, or keep them from ending. It is put
-back, and the log says who did it.
+lowers the limit of recursion, sets an alarm or ignores SIGTERM would end them, or keep them from
+ending. It is put back, and the log says who did it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import TextIO
+from time import monotonic
+from typing import Any, TextIO
 
 import structlog
 
@@ -46,6 +47,8 @@ class _Belongings:
         self._root = logging.getLogger()
         self._handlers = list(self._root.handlers)
         self._level, self._disabled = self._root.level, logging.root.manager.disable
+        self._loggers = _loggers_that_speak()
+        self._structlog = _structlog_configuration()
         self._folder = _folder()
         self._interpreter = _Interpreter()
 
@@ -56,6 +59,11 @@ class _Belongings:
         for spare in self._spare.values():
             if spare is not None:
                 os.close(spare)
+        taken += self._restore_structlog()
+        if muted := [logger for logger in self._loggers if logger.disabled]:
+            for logger in muted:
+                logger.disabled = False
+            taken.append("the log, by disabling its loggers")
         if logging.root.manager.disable != self._disabled:
             logging.disable(self._disabled)
             taken.append("the log, by logging.disable()")
@@ -69,6 +77,15 @@ class _Belongings:
             os.chdir(self._folder)
             taken.append("the working folder")
         return taken
+
+    def _restore_structlog(self) -> list[str]:
+        if _structlog_configuration() == self._structlog:
+            return []
+        if self._structlog is None:
+            structlog.reset_defaults()
+        else:
+            structlog.configure(**self._structlog)
+        return ["the log, by structlog.configure()"]
 
     def _stream_is_gone(self, number: int) -> bool:
         """Whether a standard stream had to be put back."""
@@ -99,6 +116,8 @@ class _Interpreter:
         self._trace, self._profile = sys.gettrace(), sys.getprofile()
         self._collecting = gc.isenabled()
         self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._alarm, self._interval = _rings_at(), signal.getitimer(signal.ITIMER_REAL)[1]
+        self._path = list(sys.path)
 
     def restore(self) -> list[str]:
         """Give back what was changed; what that was, in words."""
@@ -115,7 +134,21 @@ class _Interpreter:
         if self._collecting and not gc.isenabled():
             gc.enable()
             taken.append("the garbage collection, by gc.disable()")
-        return taken + self._restore_signals()
+        return taken + self._restore_alarm() + self._restore_path() + self._restore_signals()
+
+    def _restore_alarm(self) -> list[str]:
+        left = self._alarm - monotonic() if self._alarm else 0.0
+        if abs(_rings_at() - self._alarm) < 1 or left < 0:  # the same; or it has rung meanwhile
+            return []
+        signal.setitimer(signal.ITIMER_REAL, left, self._interval)
+        return ["the alarm, by signal.alarm()"]
+
+    def _restore_path(self) -> list[str]:
+        if not (lost := [entry for entry in self._path if entry not in sys.path]):
+            return []
+        for entry in lost:  # in order, so each finds those before it where they were
+            sys.path.insert(self._path.index(entry), entry)
+        return ["entries of sys.path"]
 
     def _restore_signals(self) -> list[str]:
         if threading.current_thread() is not threading.main_thread():
@@ -126,6 +159,24 @@ class _Interpreter:
                 signal.signal(number, before)
                 taken.append(f"the handler of {number.name}")
         return taken
+
+
+def _loggers_that_speak() -> list[logging.Logger]:
+    """Those that are not disabled; `dictConfig` disables whatever exists unless told not to."""
+    named = list(logging.root.manager.loggerDict.values())
+    loggers = [logging.root, *(logger for logger in named if isinstance(logger, logging.Logger))]
+    return [logger for logger in loggers if not logger.disabled]
+
+
+def _structlog_configuration() -> dict[str, Any] | None:
+    """None where nobody has configured it."""
+    return structlog.get_config() if structlog.is_configured() else None
+
+
+def _rings_at() -> float:
+    """When the alarm of the process rings; 0 without one."""
+    left = signal.getitimer(signal.ITIMER_REAL)[0]
+    return monotonic() + left if left else 0.0
 
 
 def _folder() -> str:
