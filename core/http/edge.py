@@ -8,7 +8,6 @@ endpoint (measured: 12,700 to 5,350 requests/s).
 
 from __future__ import annotations
 
-import asyncio
 import re
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from core.http.problems import problem_response
 from core.http.version import first_segment
 from core.identity import SCOPE_PRINCIPAL
 from core.request import SCOPE_REQUEST, RequestInfo, current_request, request_id_from
+from core.steps import is_cancelled
 from core.tracing import sane
 
 if TYPE_CHECKING:
@@ -232,8 +232,7 @@ def _is_ended(error: BaseException, info: RequestInfo) -> bool:
     """Whether somebody ends this request, rather than its route raising what it likes."""
     if isinstance(error, GeneratorExit):  # a coroutine that is thrown away closes elsewhere
         return current_request.get() is not info
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return is_cancelled(error)
 
 
 def _note(info: RequestInfo, scope: Scope) -> None:
