@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, text, tuple_
+from sqlalchemy import bindparam, func, insert, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.events.failure import counted
@@ -130,10 +130,20 @@ class Inbox:
             found = await self._added(session, message, message.version)
         if found is None:  # another event has that version: this one is somebody else's
             found = await self._added(session, message, STRAY + message.offset)
+        if found is None:  # so is one of another partition, or of a topic that was made anew
+            found = await self._added(session, message, await self._behind_all(session, message))
         if found is None:
             raise RuntimeError(f"no place in the outbox for the event {message.event_id}")
         number: int = found
         return number
+
+    async def _behind_all(self, session: WritableSession, message: Incoming) -> int:
+        """A version that none of its aggregate has, nor will be given by its publisher."""
+        last = select(func.max(_o.aggregate_version)).where(
+            _o.aggregate_type == message.aggregate_type, _o.aggregate_id == message.aggregate_id
+        )
+        found: int | None = (await session.exec(last)).scalar()  # type: ignore[call-overload]
+        return max(found or 0, STRAY) + 1
 
     async def _added(self, session: WritableSession, message: Incoming, version: int) -> int | None:
         row = {

@@ -227,3 +227,30 @@ async def test_what_leaves_the_house_is_done_by_whoever_has_the_lease(
     await bells.until(lambda: len(told) == 3)
     assert [it[:2] for it in told] == [(1, 1), (1, 2), (1, 3)]
     assert all(it[2].startswith("00-") for it in told)
+
+
+async def test_strangers_of_one_subject_and_offset_are_all_kept(kafka_bells: Any) -> None:
+    """Unreadable messages of a client without keys or sequence, at one offset of four partitions,
+    are dead letters or wait behind one, each of them; everybody else's go on."""
+    bells = kafka_bells
+    await bells.strike(5)
+    await bells.effects(1)
+    section = bells.sections["kafka"]
+    producer = Producer({"bootstrap.servers": section["bootstrap_servers"]})
+    for partition in range(4):
+        told = {
+            "ce_specversion": "1.0",
+            "ce_id": str(uuid4()),
+            "ce_source": "/stranger",
+            "ce_type": "tower.bell_struck.v1",
+            "ce_subject": "900",
+        }
+        topic = f"{section['topic_prefix']}.tower"
+        producer.produce(topic, b"{bad", partition=partition, headers=[*told.items()])
+    assert await asyncio.to_thread(producer.flush, 20) == 0
+    await bells.dead(1)
+    await bells.strike(*range(100, 120))
+    assert len(await bells.effects(21)) == 21
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 4))
+    letters = await failed(bells.database)
+    assert {(it.aggregate, it.attempts) for it in letters} == {("tower.bell/900", 5)}
