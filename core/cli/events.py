@@ -136,11 +136,16 @@ def prune(
     days: Annotated[
         int | None, typer.Option("--days", min=0, help="Keep so many; default events.keep_days.")
     ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also what a group on Kafka was not given yet.")
+    ] = False,
 ) -> None:
     """Delete old events that every group has had; what is deleted cannot be replayed."""
     settings = load_settings()
     kept = settings.events.keep_days if days is None else days
     before = datetime.now(UTC) - timedelta(days=kept)
+    if not anyway:
+        _run(lambda it: pruning.refuse_what_is_not_given(it, settings.kafka, before=before))
     count = _run(lambda database: operations.prune(database, before=before))
     typer.echo(f"{count} events from before {before:%Y-%m-%d %H:%M} UTC are gone")
     received = _run(lambda database: pruning.prune_inbox(database, settings.kafka))

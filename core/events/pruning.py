@@ -19,6 +19,30 @@ INBOX_DAYS = 7
 """How long the inbox knows at least what a group has received."""
 
 
+async def refuse_what_is_not_given(
+    database: Database, kafka: KafkaSettings, *, before: datetime
+) -> None:
+    """Raises Refused while a group was not given all messages from before that moment.
+
+    A module that is off for longer than the topics keep messages has them from the outbox alone.
+    Without a broker what a group has yet to be given are rows, which pruning leaves alone anyway.
+    """
+    if not kafka.bootstrap_servers:
+        return
+    from core.events.kafka.lag import not_given
+    from core.events.kafka.trouble import BrokerTrouble
+
+    try:
+        waiting = await not_given(kafka, await publishers(database), before=before)
+    except BrokerTrouble as error:
+        raise Refused(f"nothing was deleted: {error}") from error
+    if late := ", ".join(f"{group} ({count})" for group, count in waiting.items() if count):
+        raise Refused(
+            f"nothing was deleted: messages of that time were not given to {late} yet; let it "
+            "catch up (is the module off?), keep more --days, or delete them --anyway"
+        )
+
+
 async def prune_inbox(database: Database, kafka: KafkaSettings) -> int:
     """Delete old rows of the inbox, how many: those of messages that are on no topic any more.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -33,13 +34,34 @@ async def lag(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -
         raise trouble(error, doing="asking for the lag of the groups") from error
 
 
-async def _asked(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -> dict[str, Lag]:
+async def not_given(
+    settings: KafkaSettings, modules: Mapping[str, Collection[str]], *, before: datetime
+) -> dict[str, int]:
+    """By subscribing module how many messages from before that moment it was not given yet.
+
+    What retention has taken meanwhile counts too: it can come from the outbox alone. Raises
+    BrokerTrouble.
+    """
+    try:
+        async with asyncio.timeout(settings.send_seconds):
+            found = await _asked(settings, modules, before=before)
+    except AWAY as error:
+        raise trouble(error, doing="asking what the groups were given") from error
+    return {module: it.behind for module, it in found.items()}
+
+
+async def _asked(
+    settings: KafkaSettings,
+    modules: Mapping[str, Collection[str]],
+    *,
+    before: datetime | None = None,
+) -> dict[str, Lag]:
     topics = {topic_of(settings, it) for publishers in modules.values() for it in publishers}
     admin = AIOKafkaAdminClient(**options(settings))
     try:
         await admin.start()
         there = topics.intersection(await admin.list_topics())
-        first, last = await _ends(settings, await _partitions(admin, there))
+        first, last = await _ends(settings, await _partitions(admin, there), before)
         found = {}
         for module, publishers in modules.items():
             mine = {topic_of(settings, it) for it in publishers}
@@ -70,12 +92,18 @@ async def _partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> li
 
 
 async def _ends(
-    settings: KafkaSettings, partitions: list[TopicPartition]
+    settings: KafkaSettings, partitions: list[TopicPartition], before: datetime | None
 ) -> tuple[Offsets, Offsets]:
-    """The first and the next offset of each partition."""
+    """The first and the next offset of each partition; with `before`, of what was there then."""
     client = AIOKafkaConsumer(**options(settings))
     try:
         await client.start()
-        return await client.beginning_offsets(partitions), await client.end_offsets(partitions)
+        last = await client.end_offsets(partitions)
+        if before is None or not partitions:
+            return await client.beginning_offsets(partitions), last
+        moment = int(before.timestamp() * 1000)
+        since = await client.offsets_for_times(dict.fromkeys(partitions, moment))
+        later = {tp: found.offset for tp, found in since.items() if found is not None}
+        return dict.fromkeys(partitions, 0), {**last, **later}
     finally:
         await stop(client)

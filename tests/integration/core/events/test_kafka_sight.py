@@ -165,13 +165,20 @@ class Operator:
         return json.loads(out), said
 
 
+def rows(url: str) -> int:
+    """How many events the outbox holds."""
+    [(count,)] = towers.query(url, "SELECT count(*) FROM core_outbox")
+    return int(count)
+
+
 @pytest.mark.postgres
 @pytest.mark.timeout(300)
 def test_roles_on_kafka_and_the_lag_on_the_command_line(
     postgres: str, garden: Garden, kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     """An API alone leaves events in the outbox; a worker sends and delivers them. A group left
-    behind has its lag in `events status`; with the broker away a line says why there is none."""
+    behind has its lag in `events status`, and nothing is pruned that it was not given; with the
+    broker away a line says why there is none."""
     towers.plant(garden)
     section = {"bootstrap_servers": kafka, "topic_prefix": topic_prefix, "partitions": 2}
     operator = Operator(tmp_path / "place", postgres, garden, **section)
@@ -196,12 +203,19 @@ def test_roles_on_kafka_and_the_lag_on_the_command_line(
             assert time.monotonic() < deadline
     _, out, _ = operator.runs("status")
     assert "1 behind on Kafka" in out
+    code, _, said = operator.runs("prune", "--days", "0")
+    assert (code, "messages of that time were not given to ledger (1) yet" in said) == (1, True)
+    assert rows(postgres) == 4
+    assert operator.runs("prune")[0] == 0  # there is none so old
     operator.place.environ["TESSERA_KAFKA__BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
     operator.place.environ["TESSERA_KAFKA__SEND_SECONDS"] = "1"
     told, said = operator.status()
     assert told["groups"][0]["lag"] is None
     assert (said.count("\n"), "the lag is not known" in said) == (1, True)
     code, _, said = operator.runs("prune")
+    assert (code, said.count("\n")) == (1, 1)
+    assert "nothing was deleted: " in said
+    code, _, said = operator.runs("prune", "--anyway")
     assert (code, said.count("\n")) == (1, 1)
     assert "what groups have received is kept" in said
 
