@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
-from types import ModuleType
+from itertools import islice
+from types import GeneratorType, ModuleType
 from typing import Any
 
 import pluggy
@@ -18,6 +19,9 @@ from core.discovery import remedy_for, summarise
 from core.errors import ModuleFailure, by_a_person, text_of
 from core.manifest import Manifest
 from core.steps import step
+
+MOST = 10_000
+"""Things that one hook may yield; no module declares so many."""
 
 
 class Hooks:
@@ -86,7 +90,9 @@ class Hooks:
         implementation = implementations[-1]
         try:
             with step(self.module_id, f"its hook {name}()"), kept(self.module_id):
-                return implementation.function(*(arguments[a] for a in implementation.argnames))
+                value = implementation.function(*(arguments[a] for a in implementation.argnames))
+                # A generator has done nothing yet: what it does belongs to this step too.
+                return _all_of(value) if isinstance(value, GeneratorType) else value
         except ModuleFailure:
             raise
         except BaseException as error:
@@ -134,3 +140,10 @@ class Hooks:
 
 def _names(of: type | tuple[type, ...]) -> str:
     return " or ".join(t.__name__ for t in (of if isinstance(of, tuple) else (of,)))
+
+
+def _all_of(generator: Iterable[Any]) -> list[Any]:
+    items = list(islice(generator, MOST + 1))
+    if len(items) > MOST:
+        raise RuntimeError(f"it yields more than {MOST:,} things")
+    return items

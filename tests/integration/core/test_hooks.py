@@ -189,3 +189,21 @@ def test_commands_run_in_the_modules_context(garden: Garden, tmp_path: Path) -> 
     at.environ["PYTHONPATH"] = str(garden.folder)
     done = at.run("guest", "hello", "Ann")
     assert (done.returncode, done.stdout.strip()) == (0, "Ann meets guest of Tessera")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("while True: yield Permission('bad:look')", "it yields more than 10,000 things"),
+        ("raise ValueError('no idea')\n    yield", "its hook permissions() failed: ValueError"),
+    ],
+)
+def test_a_hook_may_yield(garden: Garden, sqlite_url: str, body: str, reason: str) -> None:
+    """A generator is a list of what it yields; one without end, or that raises, fails its module
+    with a reason, and the others serve."""
+    yields = WHO.replace("): return [make()]", "): yield make()")
+    garden.plant("guest", minimal("guest", yields, manifest="roles=('looker',)"))
+    garden.plant("bad", minimal("bad", f"@hookimpl\ndef permissions():\n    {body}"))
+    with serving(sqlite_url, "guest", "bad") as client:
+        assert client.get("/v1/guest").status_code == 401
+        assert reason in client.get("/readyz").json()["modules"]["bad"]["reason"]

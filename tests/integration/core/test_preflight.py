@@ -82,6 +82,10 @@ DEADLY = {
         minimal("bad", f"@hookimpl\ndef tables():\n{LOOP}"),
         "its hook tables() did not return within 2 s",
     ),
+    "a hook that yields and never comes to it": (
+        minimal("bad", f"@hookimpl\ndef permissions():\n    {FOREVER}\n    yield"),
+        "its hook permissions() did not return within 2 s",
+    ),
     "extension points that never come": (
         minimal("bad", f"@hookimpl\ndef hookspecs():\n    {FOREVER}"),
         "its hook hookspecs() did not return within 2 s",
