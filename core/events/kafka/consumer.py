@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Collection
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import structlog
@@ -167,6 +168,9 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             timeout_ms=POLL_MS if wanted else POLL_MS // 4,
             max_records=MOST_AT_ONCE,
         )
+        if any(map(self._intake.is_new, chain.from_iterable(found.values()))):
+            # A newer process may have registered it meanwhile: what is passed by is gone for good.
+            self._intake.register(await self._inbox.registered())
         for tp, records in found.items():
             read = [it for record in records if (it := self._intake.read(record)) is not None]
             lane = self._lanes.get(tp)

@@ -59,6 +59,11 @@ class Intake:
         """Since when the group is registered for each type; some only newer processes may know."""
         self._wanted = {**self._known, **wanted}
 
+    def is_new(self, record: Any) -> bool:
+        """Whether its type is one for which the group was not registered when that was read."""
+        kind = dict(record.headers).get("ce_type")
+        return kind is not None and kind.decode(errors="replace") not in self._wanted
+
     def read(self, record: Any) -> Incoming | None:
         """A message of aiokafka; None when the group is not to have it."""
         try:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from core.app import Tessera
+from core.events.kafka.consumer import KafkaConsumer
 from tests.integration.core.events.conftest import Bells
 from tests.support import kafka as brokers
 from tests.support import tower as towers
@@ -104,3 +105,26 @@ async def test_members_that_come_and_go_under_a_slow_handler_double_nothing(bell
     assert len(effects) == 200
     assert towers.in_order(effects)
     assert all(before < after for before, after in itertools.pairwise(seen)), seen
+
+
+async def test_a_type_that_a_newer_process_registers_is_not_passed_by(
+    kafka_bells: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that joined before its group was registered for a type looks again when it comes."""
+    bells = kafka_bells
+    members: list[KafkaConsumer] = []
+    poll = KafkaConsumer._poll
+
+    async def noted(self: KafkaConsumer) -> None:
+        members.append(self)
+        await poll(self)
+
+    monkeypatch.setattr(KafkaConsumer, "_poll", noted)
+    await bells.strike(1)
+    await bells.effects(1)
+    await bells.until(lambda: members)
+    intake = members[-1]._intake
+    monkeypatch.setattr(intake, "_known", {})
+    monkeypatch.setattr(intake, "_wanted", {})
+    await bells.strike(2)
+    assert len(await bells.effects(2)) == 2
