@@ -19,6 +19,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -136,15 +137,18 @@ def _try(names: Sequence[str], settings: Settings) -> tuple[list[str], dict[str,
     question = pickle.dumps(Question(settings, list(names), STEP_SECONDS))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     try:
-        child = subprocess.run(
-            [sys.executable, "-m", "core.trials"],
-            input=question,
-            stdout=subprocess.PIPE,
-            env=environment,
-            timeout=CHILD_SECONDS,
-            check=True,
-        )
-        answer = json.loads(child.stdout)
+        # A file, for a pipe ends only when all have closed it that modules have started.
+        with tempfile.TemporaryFile() as told:
+            subprocess.run(
+                [sys.executable, "-m", "core.trials"],
+                input=question,
+                stdout=told,
+                env=environment,
+                timeout=CHILD_SECONDS,
+                check=True,
+            )
+            told.seek(0)
+            answer = json.load(told)
         return answer["passed"], answer["failed"]
     except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
         log.warning("modules could not be tried in another process", reason=str(error))

@@ -2,7 +2,9 @@
 
 A trial is a rehearsal of some modules in a fork, which may die or fall silent; its last step names
 the module at fault. Modules are tried in a few batches side by side; when one fails, its other
-modules are tried alone, so that however many hang, it takes the time of two.
+modules are tried alone, so that however many hang, it takes the time of two. What a module starts
+in it may outlive it and hold its pipe open: a trial ends with its own process, in a session that is
+ended with it.
 
 ``python -m core.trials`` reads a pickled `Question` and writes its answer as JSON.
 """
@@ -68,9 +70,13 @@ class Trial:
         self.passed = self.silent = False
         self._module = self._doing = ""
         self._rest = b""
+        self._code: int | None = None
         self._seconds = question.step_seconds
-        self._scratch = tempfile.TemporaryDirectory(prefix="tessera-rehearsal-")
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="tessera-rehearsal-", ignore_cleanup_errors=True
+        )
         self.pipe, theirs = os.pipe()
+        os.set_blocking(self.pipe, False)
         self.pid = os.fork()
         if not self.pid:
             os.close(self.pipe)
@@ -87,7 +93,15 @@ class Trial:
             self._module, _, self._doing = line.decode().partition("\t")
         if lines:
             self._patience = self._patient()
-        return bool(said)
+        return bool(said) and not self.passed
+
+    def gone(self) -> bool:
+        """Whether its process has ended, though another that it started may hold the pipe."""
+        if self._code is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self._code = os.waitstatus_to_exitcode(ended[1])
+            with contextlib.suppress(BlockingIOError):
+                self.read()  # its last words
+        return self._code is not None
 
     def hangs(self) -> bool:
         """Whether it has said nothing for too long."""
@@ -95,10 +109,8 @@ class Trial:
         return self.silent
 
     def end(self) -> tuple[str, str] | None:
-        """Clear it away; (module, reason) when one is at fault."""
-        if self.silent:
-            os.kill(self.pid, signal.SIGKILL)
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        """Clear it away with all that it started; (module, reason) when one is at fault."""
+        code = self._ended()
         os.close(self.pipe)
         self._scratch.cleanup()
         if self.passed or not self._module:
@@ -110,6 +122,15 @@ class Trial:
             return self._module, f"{self._doing} raised KeyboardInterrupt"
         return self._module, f"{self._doing} ended the whole process ({ending})"
 
+    def _ended(self) -> int:
+        """End its process, where it has not ended, and those in its session; its exit code."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # there are none
+            os.killpg(self.pid, signal.SIGKILL)
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)  # it may not have come to its session yet
+            self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._code
+
     def _patient(self) -> Patience:
         return Patience(self.pid, seconds=self._seconds)
 
@@ -117,23 +138,41 @@ class Trial:
 def _rehearse(question: Question, names: Batch, folder: Path, pipe: int) -> NoReturn:
     """The fork: never returns, and leaves without what modules have registered for the end."""
 
+    mine = os.getpid()
+
+    def say(line: bytes) -> None:
+        if os.getpid() == mine:  # not what a module has forked
+            os.write(pipe, line)
+
     def tell(step: Step | None) -> None:
         if isinstance(sys.exc_info()[1], KeyboardInterrupt):  # on its way out of the step told last
             os._exit(INTERRUPTED)
-        os.write(pipe, f"{step.module}\t{step.doing}\n".encode() if step else b"\t\n")
+        say(f"{step.module}\t{step.doing}\n".encode() if step else b"\t\n")
 
-    signal.alarm(ALARM_SECONDS)
-    with contextlib.suppress(BaseException), steps.listening(tell):
-        rehearse(question.settings, names, folder=folder)
-    os.write(pipe, DONE + b"\n")
-    os._exit(0)
+    try:
+        os.setsid()
+        signal.alarm(ALARM_SECONDS)
+        with contextlib.suppress(BaseException), steps.listening(tell):
+            rehearse(question.settings, names, folder=folder)
+        say(DONE + b"\n")
+    finally:
+        os._exit(0)
 
 
 def answer(question: Question) -> Answer:
     """Try every module, in batches side by side, and alone where a batch failed. Blocks."""
     found = Answer()
-    waiting = [batch for i in range(AT_ONCE) if (batch := question.names[i::AT_ONCE])]
     running: dict[int, Trial] = {}
+    try:
+        _try_all(question, found, running)
+    finally:
+        for trial in running.values():  # Ctrl-C does not reach their sessions
+            trial.end()
+    return found
+
+
+def _try_all(question: Question, found: Answer, running: dict[int, Trial]) -> None:
+    waiting = [batch for i in range(AT_ONCE) if (batch := question.names[i::AT_ONCE])]
     with selectors.DefaultSelector() as selector:
         while waiting or running:
             while waiting and len(running) < AT_ONCE:
@@ -146,7 +185,6 @@ def answer(question: Question) -> Answer:
                 _take(found, trial)
                 if not trial.passed and len(trial.names) > 1:
                     waiting += [[name] for name in trial.names if name not in found.failed]
-    return found
 
 
 def _take(found: Answer, trial: Trial) -> None:
@@ -165,7 +203,7 @@ def _ended(selector: selectors.BaseSelector, running: dict[int, Trial]) -> list[
         heard = [running[int(key.fd)] for key, _ in selector.select(left)]
         if ended := [trial for trial in heard if not trial.read()]:
             return ended
-    return [trial for trial in running.values() if trial.hangs()]
+    return [trial for trial in running.values() if trial.gone() or trial.hangs()]
 
 
 def main() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +262,95 @@ def test_what_a_module_prints_is_no_step(garden: Garden, tmp_path: Path) -> None
     garden.plant("bad", "print('\\tdone', flush=True)\nimport os; os._exit(3)")
     settings = settings_for("sqlite+aiosqlite:///unused.db", "bad")
     assert "exit code 3" in inspect(settings, tmp_path / "kept.json")["bad"].reason
+
+
+STARTS = """
+import multiprocessing, os, time
+
+def start(**options):
+    process = multiprocessing.get_context("fork").Process(
+        target=time.sleep, args=(1000,), **options
+    )
+    process.start()
+    note(process.pid)
+
+def fork(detached=False):
+    pid = os.fork()
+    if not pid:
+        if detached:
+            os.setsid()
+        time.sleep(1000)
+    note(pid)
+
+def note(pid):
+    with open({noted!r}, "a") as out:
+        print(pid, file=out)
+"""
+STARTERS = {
+    "lifespan": lives("    start()"),
+    "daemon": lives("    start(daemon=True)"),
+    "forks": lives("    fork()"),
+    "imports": minimal("bad", "start()"),
+    "exits": lives(f"    start()\n    {EXIT}"),
+    "hangs": lives(f"    start()\n    {FOREVER}"),
+}
+ENDED = {
+    "exits": "its lifespan ended the whole process (exit code 7)",
+    "hangs": "its lifespan did not return within 2 s",
+}
+
+
+def plant_starter(garden: Garden, name: str, source: str, noted: Path) -> None:
+    """A module that starts processes and notes their ids."""
+    source = source.replace('Manifest("bad"', f'Manifest("{name}"')
+    garden.plant(name, STARTS.format(noted=str(noted)) + source)
+
+
+def alive(noted: Path) -> set[int]:
+    """Which of the noted processes still run, be it for the moment that their end takes."""
+    pids = {int(line) for line in noted.read_text().split()}
+    for _ in range(20):
+        if not (running := {pid for pid in pids if _runs(pid)}):
+            break
+        time.sleep(0.05)
+    return running
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks into /proc")
+def test_what_a_module_starts_neither_delays_nor_outlives_its_trial(
+    garden: Garden, tmp_path: Path
+) -> None:
+    """Processes that modules start in a trial hold nothing up, and are ended with it."""
+    noted = tmp_path / "noted"
+    for name, source in STARTERS.items():
+        plant_starter(garden, name, source, noted)
+    settings = settings_for("sqlite+aiosqlite:///unused.db", *STARTERS)
+    began = time.monotonic()
+    failures = inspect(settings, tmp_path / "kept.json")
+    assert time.monotonic() - began < 30
+    assert {name: failure.reason for name, failure in failures.items()} == ENDED
+    assert len(noted.read_text().split()) >= len(STARTERS)
+    assert alive(noted) == set()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks into /proc")
+def test_one_that_leaves_the_session_holds_nothing_up(garden: Garden, tmp_path: Path) -> None:
+    """A process that makes itself independent is out of reach, but nobody waits for it."""
+    noted = tmp_path / "noted"
+    plant_starter(garden, "bad", lives("    fork(detached=True)"), noted)
+    settings = settings_for("sqlite+aiosqlite:///unused.db", "bad")
+    began = time.monotonic()
+    try:
+        assert inspect(settings, tmp_path / "kept.json") == {}
+        assert time.monotonic() - began < 30
+    finally:
+        for pid in map(int, noted.read_text().split()):
+            if _runs(pid):
+                os.kill(pid, signal.SIGKILL)
