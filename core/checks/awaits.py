@@ -1,8 +1,8 @@
 """Coroutines that nobody awaits: the call looks as if it did something, and does nothing.
 
 mypy's `unused-coroutine` and `unused-awaitable` see part of it where a package has full types; this
-sees it without types too, and sees those that are kept under a name that nobody uses, put into
-text, or whose truth is asked.
+sees it without types too, and sees those that are kept under a name that nobody uses or only asks
+about, put into text, or whose truth is asked.
 """
 
 from __future__ import annotations
@@ -33,14 +33,50 @@ def check_awaits(context: CheckContext) -> Iterator[Finding]:
 
 
 def _used(unit: Unit) -> set[str]:
-    """The names that it or a function in it reads, and those that are not its own."""
+    """The names that it or a function in it reads, and those that are not its own.
+
+    To ask whether a coroutine is true, or the same as something, is no use of it: it stays lost.
+    """
     used: set[str] = set()
-    for node in ast.walk(unit.node):
+    nodes = list(ast.walk(unit.node))
+    only_asked = {name for node in nodes for name in _only_asked(unit, node)}
+    for node in nodes:
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store):
-            used.add(node.id)
+            if node not in only_asked:
+                used.add(node.id)
         elif isinstance(node, ast.Global | ast.Nonlocal):
             used.update(node.names)
     return used
+
+
+def _only_asked(unit: Unit, node: ast.AST) -> Iterator[ast.Name]:
+    """The names whose truth or likeness a node asks, and which it passes on to nobody."""
+    if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
+        yield from _names(node.test)
+    elif isinstance(node, ast.comprehension):
+        for condition in node.ifs:
+            yield from _names(condition)
+    elif isinstance(node, ast.match_case) and node.guard is not None:
+        yield from _names(node.guard)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield from _names(node.operand)
+    elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+        for value in node.values[:-1]:  # a coroutine is true, so it is never what `and` gives
+            yield from _names(value)
+    elif isinstance(node, ast.Compare):
+        for value in (node.left, *node.comparators):
+            yield from _names(value)
+    elif isinstance(node, ast.Call) and unit.resolve(node.func) in _ASKED:
+        for value in node.args:
+            yield from _names(value)
+
+
+def _names(test: ast.expr) -> Iterator[ast.Name]:
+    if isinstance(test, ast.Name):
+        yield test
+    elif isinstance(test, ast.BoolOp):
+        for value in test.values:
+            yield from _names(value)
 
 
 def _lost(unit: Unit, node: ast.AST, used: set[str]) -> Iterator[tuple[ast.expr, str]]:

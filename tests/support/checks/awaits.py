@@ -122,6 +122,84 @@ AWAITS = [
                 self.saved = save()
         """,
     ),
+    *(
+        bodies(
+            "T503",
+            f"a name that is only asked: {asked}",
+            bad=f"""
+            class Service:
+                async def allowed(self):
+                    return False
+
+            async def read(svc: Service, other):
+                ok = svc.allowed()  #<
+                {asked}
+            """,
+            good=f"""
+            class Service:
+                async def allowed(self):
+                    return False
+
+            async def read(svc: Service, other):
+                ok = await svc.allowed()
+                {asked}
+            """,
+        )
+        for asked in (
+            "if not ok: raise NotFound",
+            "if other or ok: return 1",
+            "return 1 if ok else 0",
+            "return ok is None",
+            "return bool(ok)",
+            "return ok and other",
+            "return [it for it in other if ok]",
+        )
+    ),
+    bodies(
+        "T503",
+        "of two ways to a name, one of which is a coroutine",
+        bad="""
+        async def allowed():
+            return False
+
+        async def read(trusted):
+            ok = trusted
+            if not ok:
+                ok = allowed()  #<
+            if not ok:
+                raise NotFound
+        """,
+        good="""
+        async def allowed():
+            return False
+
+        async def awaited(trusted):
+            task = None
+            if not trusted:
+                task = allowed()
+            if task is not None and await task:
+                return 1
+
+        async def given_back(other):
+            ok = allowed()
+            if ok:
+                return ok or other
+
+        async def passed_on(tasks):
+            task = allowed()
+            if task:
+                tasks.append(task)
+
+        async def kept(box):
+            task = allowed()
+            if task:
+                box.task = task
+
+        async def either(other):
+            task = allowed()
+            return await (task or other)
+        """,
+    ),
     bodies(
         "T503",
         "one of two values, one of two ways",
