@@ -17,6 +17,8 @@ _HARMLESS = {
     *("property", "cached_property", "cache", "lru_cache", "singledispatch", "wraps"),
 }
 _ROUTES = {"get", "post", "put", "patch", "delete", "head", "options", "api_route", "websocket"}
+_HOPS = 10
+"""Through so many files a name is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Code:
         self.units: dict[str, Unit] = {}
         self.classes: dict[str, tuple[Source, ast.ClassDef]] = {}
         self._kinds: dict[str, Names] = {}
+        self._bound: Names = {}
         for source in sources:
             self._index(source)
 
@@ -111,11 +114,13 @@ class Code:
         )
 
     def plain(self, target: str) -> str:
-        """A target in which a function's result is what its annotation says.
+        """A target in which names are what their files bind, and results what annotations say.
 
+        ``shop.http.session.get`` is ``requests.Session().get`` where that file made the session;
         ``make().get`` is ``Rates().get`` where ``make`` is a function of the package that gives
         `Rates`.
         """
+        target = self._from_its_file(target)
         head, called, rest = target.partition("()")
         unit = self.units.get(head) if called else None
         if unit is None or unit.is_async or unit.node.returns is None:
@@ -123,15 +128,35 @@ class Code:
         kind = names.instance_of(unit.node.returns, unit.known)
         return f"{kind}{rest}" if kind else target
 
+    def _from_its_file(self, target: str) -> str:
+        """The target with a name of another file replaced by what that file binds it to."""
+        found = target
+        for _ in range(_HOPS):
+            further = self._one_file_on(found)
+            if further == found:
+                return found
+            found = further
+        return target  # names that stand for each other
+
+    def _one_file_on(self, target: str) -> str:
+        parts = target.split(".")
+        for count in range(len(parts), 0, -1):
+            name = ".".join(parts[:count])
+            plain = name.removesuffix("()")
+            if plain in self._bound:
+                value, called = self._bound[plain], name[len(plain) :]
+                return ".".join([f"{value}{called}", *parts[count:]]) if value else target
+        return target
+
     def unit(self, target: str) -> Unit | None:
         """The function of this package that a call reaches, through re-exports and base classes."""
-        target = self.plain(target)
+        written, target = target, self.plain(target)
         if target in self.units:
             return self.units[target]
         plain = self.units.get(target.replace("().", "."))
         if plain is not None:
             return plain
-        found = names.behind(names.runtime(target))
+        found = names.behind(names.runtime(target) or names.runtime(written))
         real = inspect.unwrap(found) if callable(found) else None
         if not inspect.isfunction(real):
             return None
@@ -149,6 +174,7 @@ class Code:
     def _index(self, source: Source) -> None:
         body = source.tree.body
         known = names.bindings(body, source, prefix=source.name, outer={}, kinds=self._kinds)
+        self._bound |= {f"{source.name}.{name}": value for name, value in known.items()}
         self._visit(body, source, source.name, known, owner="")
 
     def _visit(

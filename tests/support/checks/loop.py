@@ -2,9 +2,100 @@
 
 from __future__ import annotations
 
-from tests.support.checks.plots import bodies
+from tests.support.checks.plots import Case, Plot, bodies, module
+
+_BLOCKING_HTTP = """
+import queue
+import redis
+import requests
+import time
+from functools import partial
+
+session = requests.Session()
+cache = redis.Redis()
+jobs: queue.Queue = queue.Queue()
+pause = partial(time.sleep, 1)
+"""
+
+_ASYNC_HTTP = """
+import asyncio
+import httpx2
+import redis.asyncio
+import requests
+from functools import partial
+
+class Session:
+    def get(self, path):
+        return path
+
+session = Session()
+client = httpx2.AsyncClient()
+cache = redis.asyncio.Redis()
+jobs = asyncio.Queue()
+pause = partial(asyncio.sleep, 1)
+blocking = requests.Session()
+"""
+
+_LOOK_ALIKE = Plot(
+    module(
+        """
+        import asyncio
+
+        from planted_bad import http
+        from planted_bad.clients import cache as shared
+        from planted_bad.http import blocking, cache, client, jobs, pause, session
+
+        async def read(path):
+            await asyncio.to_thread(blocking.get, path)
+            await pause()
+            await cache.get(path)
+            await shared.get(path)
+            await jobs.get()
+            await http.client.get(path)
+            await client.get(path)
+            return session.get(path), http.session.get(path)
+
+        def in_a_thread(path):
+            return blocking.get(path), http.blocking.get(path)
+
+        async def named_like_its_file(path):
+            from planted_bad.same import thing
+
+            return thing(path)
+
+        async def shadowed(blocking: dict, path):
+            session = {}
+            return blocking.get(path), session.get(path)
+        """
+    ),
+    files={
+        "http.py": _ASYNC_HTTP,
+        "clients.py": "from .http import cache\n",
+        "same/__init__.py": "from .thing import thing\n",
+        "same/thing.py": "globals()['thing'] = print\n",
+    },
+)
 
 LOOP = [
+    *(
+        Case(
+            "T501",
+            f"an object that another file made: {called}",
+            Plot(
+                module(f"{imports}\n\nasync def read(path):\n    return {called}  #<\n"),
+                files={"http.py": _BLOCKING_HTTP, "clients.py": "from .http import cache\n"},
+            ),
+            _LOOK_ALIKE,
+        )
+        for imports, called in (
+            ("from .http import session", "session.get(path)"),
+            ("from planted_bad.http import cache as kept", "kept.get(path)"),
+            ("from .http import jobs", "jobs.get()"),
+            ("from . import http", "http.session.get(path)"),
+            ("from .clients import cache", "cache.get(path)"),
+            ("import planted_bad.http", "planted_bad.http.pause()"),
+        )
+    ),
     bodies(
         "T501",
         "directly",
