@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ _NO_SECRET = re.compile(r".*(page|next|prev|previous|cursor|continuation|sync|cs
 _DIGITS = re.compile(r"(.*_)?(otp|totp|passcode|pin|cvv|cvc)(_code|_hash)?")
 """These are secrets as numbers too."""
 _UNSAID = inspect.Signature.empty
+_CONTAINERS = (list, dict, tuple, set, frozenset, Sequence, Mapping)
 
 
 def check_responses(context: CheckContext) -> Iterator[Finding]:
@@ -37,8 +39,10 @@ def check_responses(context: CheckContext) -> Iterator[Finding]:
             continue
         answer = answer_of(route)
         if answer is _UNSAID:
-            yield from _unsaid(context, route)
+            yield from _unsaid(context, route, "has neither a response model nor an annotation")
             continue
+        if _is_vague(answer):
+            yield from _unsaid(context, route, f"answers with {_written(answer)}")
         for item in _shown(route, answer):
             if is_table(item):
                 yield _table(context, route, item)
@@ -72,15 +76,34 @@ def _shown(route: Route, answer: Any) -> Iterator[type | Field]:
             yield from reachable(said["model"])
 
 
-def _unsaid(context: CheckContext, route: Route) -> Iterator[Finding]:
+def _is_vague(answer: Any) -> bool:
+    """Whether a type lets anything through: ``Any``, ``dict``, ``list[object]``."""
+    if answer is Any or answer is object or answer in _CONTAINERS:
+        return True
+    origin, inner = typing.get_origin(answer), typing.get_args(answer)
+    if origin is typing.Annotated:
+        return _is_vague(inner[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(map(_is_vague, inner))
+    return origin in _CONTAINERS and any(
+        map(_is_vague, inner[1:] if origin in (dict, Mapping) else inner)
+    )
+
+
+def _written(answer: Any) -> str:
+    name = answer.__name__ if isinstance(answer, type) and not typing.get_args(answer) else answer
+    return str(name).replace("typing.", "")
+
+
+def _unsaid(context: CheckContext, route: Route, what: str) -> Iterator[Finding]:
     status = route.entry.context.status_code
     if status is not None and status in (204, 205, 304):
         return
     yield context.found(
         "T203",
         context.place_of(route),
-        "it has neither a response model nor a return annotation: whatever it returns goes out",
-        "annotate what it returns, or give response_model=",
+        f"it {what}: whatever it returns goes out",
+        "annotate it with a schema that names the fields, or give response_model=",
     )
 
 

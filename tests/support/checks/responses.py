@@ -174,4 +174,31 @@ RESPONSES = [
         bad=answers(""),
         good=answers("", "status_code=204") + answers("int").replace('get("")', 'post("")'),
     ),
+    *(
+        routes(
+            "T203",
+            f"something said that filters nothing: {vague}",
+            head=PEOPLE + "\nfrom typing import Any\nfrom fastapi import Response\n",
+            bad=answers(vague, options),
+            good=answers(clear, options),
+            silence=UNMIGRATED,
+        )
+        for vague, clear, options in (
+            ("Any", "Response", ""),
+            ("object", "Shown", ""),
+            ("list", "list[Shown]", ""),
+            ("dict", "dict[str, int]", ""),
+            ("list[Any]", "list[str | None]", ""),
+            ("dict[str, Any]", "dict[str, list[Shown]]", ""),
+            ("tuple[dict[str, Any], ...] | None", "tuple[int, ...] | None", ""),
+            ("dict[str, Any]", "dict[str, str]", "response_model=None"),
+        )
+    ),
+    routes(
+        "T203",
+        "a response model that filters nothing",
+        head="from typing import Any",
+        bad=answers("int", "response_model=dict[str, Any]"),
+        good=answers("Any", "response_model=dict[str, int]"),
+    ),
 ]
