@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select, text, tuple_
+from sqlalchemy import bindparam, func, insert, or_, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.events.failure import counted
@@ -54,9 +54,16 @@ _PARKED = (
 _ROW = select(_o.seq).where(
     _o.aggregate_type == bindparam("aggregate_type"),
     _o.aggregate_id == bindparam("aggregate_id"),
-    _o.aggregate_version == bindparam("version"),
+    or_(_o.aggregate_version == bindparam("version"), _o.aggregate_version >= STRAY),
     _o.id == bindparam("id"),
 )
+_LAST_STRAY = select(func.max(_o.aggregate_version)).where(
+    _o.aggregate_type == bindparam("aggregate_type"),
+    _o.aggregate_id == bindparam("aggregate_id"),
+    _o.aggregate_version >= STRAY,
+)
+OFFSET_BITS, PARTITION_BITS = 48, 12
+"""What of a place on a topic goes into a version; below 2**63 there is room for more behind it."""
 
 
 class Inbox:
@@ -118,32 +125,34 @@ class Inbox:
         await session.exec(added)
 
     async def _seq(self, session: WritableSession, message: Incoming) -> int:
-        """The number of the event in the outbox; where it is not (any more), it is put there."""
+        """The number of the event in the outbox; where it is not (any more), it is put there.
+
+        Its row then has a made-up version: its own is free for those who publish here.
+        """
         this = {
             "aggregate_type": message.aggregate_type,
             "aggregate_id": message.aggregate_id,
             "version": message.version,
             "id": message.event_id,
         }
-        found = (await session.exec(_ROW, params=this)).scalar()  # type: ignore[call-overload]
-        if found is None:
-            found = await self._added(session, message, message.version)
-        if found is None:  # another event has that version: this one is somebody else's
-            found = await self._added(session, message, STRAY + message.offset)
-        if found is None:  # so is one of another partition, or of a topic that was made anew
-            found = await self._added(session, message, await self._behind_all(session, message))
-        if found is None:
-            raise RuntimeError(f"no place in the outbox for the event {message.event_id}")
-        number: int = found
-        return number
+        for _ in range(3):  # another process may be faster, with this event or its version
+            found = (await session.exec(_ROW, params=this)).scalar()  # type: ignore[call-overload]
+            if found is None:
+                version = await self._stand_in(session, message)
+                found = await self._added(session, message, version)
+            if found is not None:
+                number: int = found
+                return number
+        raise RuntimeError(f"no place in the outbox for the event {message.event_id}")
 
-    async def _behind_all(self, session: WritableSession, message: Incoming) -> int:
-        """A version that none of its aggregate has, nor will be given by its publisher."""
-        last = select(func.max(_o.aggregate_version)).where(
-            _o.aggregate_type == message.aggregate_type, _o.aggregate_id == message.aggregate_id
-        )
-        found: int | None = (await session.exec(last)).scalar()  # type: ignore[call-overload]
-        return max(found or 0, STRAY) + 1
+    async def _stand_in(self, session: WritableSession, message: Incoming) -> int:
+        """A version that nothing else of the aggregate has: behind all that were made up before.
+
+        Made from the place on the topic, so that two partitions seldom want the same.
+        """
+        this = {"aggregate_type": message.aggregate_type, "aggregate_id": message.aggregate_id}
+        last = (await session.exec(_LAST_STRAY, params=this)).scalar()  # type: ignore[call-overload]
+        return max(stray(message.partition, message.offset), (last or STRAY) + 1)
 
     async def _added(self, session: WritableSession, message: Incoming, version: int) -> int | None:
         row = {
@@ -164,3 +173,10 @@ class Inbox:
         added = self._dialect.insert(outbox).values(row).on_conflict_do_nothing()
         number: int | None = (await session.exec(added.returning(_o.seq))).scalar()
         return number
+
+
+def stray(partition: int, offset: int) -> int:
+    """A made-up version from a place on a topic; on one partition they grow."""
+    high, low = partition % (1 << PARTITION_BITS), offset % (1 << OFFSET_BITS)
+    version: int = STRAY + (high << OFFSET_BITS) + low
+    return version

@@ -28,6 +28,7 @@ LONGEST_TYPE, LONGEST_ID = 90, 64
 class Incoming:
     """A message that the group is to have, or that nobody can read; `error` says why not."""
 
+    partition: int
     offset: int
     event_id: UUID
     type: str
@@ -85,6 +86,7 @@ class Intake:
             error = problem
         known = self._catalog.aggregate_type(envelope.type)
         return Incoming(
+            partition=record.partition,
             offset=record.offset,
             event_id=envelope.event_id,
             type=envelope.type[:LONGEST_TYPE],
@@ -106,6 +108,7 @@ def _foreign(record: Any, error: NoEnvelope) -> Incoming:
     """
     place = f"{record.topic}/{record.partition}/{record.offset}"
     return Incoming(
+        partition=record.partition,
         offset=record.offset,
         event_id=uuid5(NAMESPACE_URL, f"kafka:{place}/{record.timestamp}"),
         type=f"({error})"[:LONGEST_TYPE],

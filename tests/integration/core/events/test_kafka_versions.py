@@ -1,0 +1,100 @@
+"""What strangers put on a topic takes nothing from those who publish here, nor from each other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Producer
+
+from core.events.kafka.cloudevents import STRAY
+from core.events.operations import failed, retry
+from tests.support import tower as towers
+from tests.support.tower import query
+
+pytestmark = pytest.mark.kafka
+TWICE = (
+    "SELECT count(*) FROM core_outbox GROUP BY aggregate_type, aggregate_id, aggregate_version "
+    "HAVING count(*) > 1"
+)
+
+
+async def put(
+    bells: Any,
+    *,
+    bell: int,
+    count: int,
+    partition: int = 0,
+    value: bytes | None = None,
+    **more: str,
+) -> None:
+    """A stranger's message on a partition of its choice; without `ce_sequence` unless given."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": str(uuid4()),
+        "ce_source": "/elsewhere",
+        "ce_type": "tower.bell_struck.v1",
+        "ce_time": "2999-01-01T00:00:00Z",
+        "ce_subject": str(bell),
+        **more,
+    }
+    section = bells.sections["kafka"]
+    producer = Producer({"bootstrap.servers": section["bootstrap_servers"]})
+    data = json.dumps({"bell": bell, "count": count}).encode() if value is None else value
+    topic = f"{section['topic_prefix']}.tower"
+    producer.produce(topic, data, partition=partition, headers=[*headers.items()])
+    assert await asyncio.to_thread(producer.flush, 20) == 0
+
+
+async def test_a_strangers_version_stays_free_for_the_publisher(kafka_bells: Any) -> None:
+    """A stranger's message that is parked with version 1 of a bell lets the bell be struck a first
+    time here: nothing fails, both are delivered once what went wrong is mended."""
+    bells = kafka_bells
+    bells.goes_wrong(1, ValueError("the ink is dry"))
+    await put(bells, bell=1, count=100, ce_sequence="1")
+    await bells.dead(1)
+    await bells.strike(1, 1)
+    found = query(bells.url, "SELECT aggregate_version FROM core_outbox ORDER BY aggregate_version")
+    assert [row[0] for row in found][:2] == [1, 2]
+    assert found[2][0] > STRAY
+    await bells.dead(2)  # both that say they are the first
+    await bells.until(lambda: len(_kept(bells)) == 3 and towers.waiting(bells.url) == (0, 3))
+    bells.ledger.BAD.clear()
+    assert await retry(bells.database, "ledger", None) == 2
+    assert sorted(await bells.effects(3)) == [(1, 1), (1, 2), (1, 100)]
+
+
+async def test_the_same_place_on_two_partitions_is_room_for_both(kafka_bells: Any) -> None:
+    """Unreadable messages of one key at the same offset of each partition are dead letters all."""
+    bells = kafka_bells
+    for partition in range(4):
+        await put(bells, bell=1, count=1, partition=partition, value=b"not JSON")
+    await put(bells, bell=2, count=1)
+    assert await bells.effects(1) == [(2, 1)]
+    assert {it.attempts for it in await bells.dead(4)} == {5}
+    assert query(bells.url, TWICE) == []
+    assert all(version >= STRAY for (version,) in _kept(bells))
+    await bells.strike(3)
+    assert await bells.effects(2) == [(2, 1), (3, 1)]
+
+
+async def test_a_strangers_messages_stay_in_their_order(kafka_bells: Any) -> None:
+    """Those of one key on one partition wait behind a dead one, and follow it in their order."""
+    bells = kafka_bells
+    bells.goes_wrong(1, ValueError("the ink is dry"))
+    for count in (5, 3, 4):
+        await put(bells, bell=1, count=count)
+    [letter] = await bells.dead(1)
+    await bells.until(lambda: len(_kept(bells)) == 3)
+    bells.ledger.BAD.clear()
+    assert await retry(bells.database, "ledger", [letter.number]) == 1
+    assert await bells.effects(3) == [(1, 5), (1, 3), (1, 4)]
+    assert await failed(bells.database) == []
+
+
+def _kept(bells: Any) -> list[tuple[Any, ...]]:
+    wanted = "SELECT aggregate_version FROM core_outbox WHERE aggregate_id = '1' ORDER BY seq"
+    return query(bells.url, wanted)
