@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,17 @@ def product(here: Client) -> int:
     return made
 
 
+def settled_product(here: Client) -> int:
+    """A product of which the cache has heard: at the commit, and by the broadcast that follows."""
+    before = stats(here)["invalidations"]
+    made = product(here)
+    deadline = time.monotonic() + 30
+    while stats(here)["invalidations"] < before + 2:
+        assert time.monotonic() < deadline, "the broadcast did not come"
+        time.sleep(0.02)
+    return made
+
+
 def name_of(here: Client, product_id: int) -> str:
     name: str = here.get(f"/products/{product_id}").json()["name"]
     return name
@@ -67,7 +79,7 @@ def test_only_managers_look_and_forget(app: RunningApp, here: Client) -> None:
 
 def test_a_second_read_is_a_hit(here: Client) -> None:
     """Reading a product twice loads it once, and the figures say so."""
-    made = product(here)
+    made = settled_product(here)
     before = stats(here)
     assert [name_of(here, made) for _ in range(3)] == ["Tea"] * 3
     after = stats(here)
@@ -90,7 +102,7 @@ def test_a_change_is_seen_at_once(app: RunningApp, here: Client) -> None:
 
 def test_forgetting_by_hand(here: Client) -> None:
     """DELETE forgets what is under a tag, or everything under `*`; unknown tags are no error."""
-    made = product(here)
+    made = settled_product(here)
     for query in (f"tag=nothing&tag=catalog:product:{made}", "tag=*"):
         name_of(here, made)
         before = stats(here)["loads"]
