@@ -40,10 +40,14 @@ SETTLE_SECONDS = 0.3
 """How long what they have started is watched before they are ended again."""
 
 
+class Meddled(Exception):
+    """A module did not keep to its own tasks: where it starts, nobody serves any more."""
+
+
 def rehearse(settings: Settings, names: Sequence[str], *, folder: Path) -> None:
     """Load and start these modules in this process, which must be good for nothing else.
 
-    Raises nothing that a module raises, however it does so.
+    Raises nothing that a module raises, however it does so; Meddled when the loop ended under all.
     """
     configure_logging(settings, quiet=True)
     logging.disable(logging.CRITICAL)  # the real start tells of everything
@@ -55,8 +59,7 @@ def rehearse(settings: Settings, names: Sequence[str], *, folder: Path) -> None:
     if any(map(_starts, loaded.values())):
         os.chdir(folder)
         scratch = _scratch(settings, _with_required(loaded, found, settings), folder)
-        with contextlib.suppress(Exception):
-            asyncio.run(_start_and_end(scratch))
+        _run(scratch)
 
 
 def _loaded(found: Found) -> Hooks | None:
@@ -111,6 +114,28 @@ def _scratch(settings: Settings, names: Iterator[str], folder: Path) -> Settings
             "modules": {n: s for n, s in settings.modules.items() if n in wanted},
         }
     )
+
+
+def _run(settings: Settings) -> None:
+    """Start and end them on a loop that must be there to the last."""
+    came_to_its_end = False
+
+    async def work() -> None:
+        nonlocal came_to_its_end
+        with contextlib.suppress(Exception):
+            await _start_and_end(settings)
+        task = asyncio.current_task()
+        came_to_its_end = task is not None and not task.cancelling()
+
+    how = "it cancelled tasks that are not its own"
+    try:
+        asyncio.run(work())
+    except asyncio.CancelledError:
+        pass
+    except RuntimeError:  # "Event loop stopped before Future completed"
+        how = "it stopped the event loop of all"
+    if not came_to_its_end:
+        raise Meddled(how)
 
 
 async def _start_and_end(settings: Settings) -> None:

@@ -20,14 +20,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from core import plugin, steps
 from core.patience import Patience
-from core.rehearsal import rehearse
+from core.rehearsal import Meddled, rehearse
 from core.steps import Step
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ Batch = Sequence[str]
 DONE = b"\tdone"
 INTERRUPTED = 130
 """The exit code of a fork in which a module raised what a person raises with Ctrl-C."""
+MEDDLED = 131
+"""That of a fork in which a module ended what all run on; its last words are the reason."""
 ALARM_SECONDS = 150
 """After so long the kernel ends a fork whose watcher is gone."""
 
@@ -117,6 +119,8 @@ class Trial:
             return None
         if self.silent:
             return self._module, f"{self._doing} did not return within {self._seconds:g} s"
+        if code == MEDDLED:
+            return self._module, self._doing
         ending = f"signal {-code}" if code < 0 else f"exit code {code}"
         if code == INTERRUPTED:
             return self._module, f"{self._doing} raised KeyboardInterrupt"
@@ -153,10 +157,21 @@ def _rehearse(question: Question, names: Batch, folder: Path, pipe: int) -> NoRe
         os.setsid()
         signal.alarm(ALARM_SECONDS)
         with contextlib.suppress(BaseException), steps.listening(tell):
-            rehearse(question.settings, names, folder=folder)
+            _rehearse_or_tell(question, names, folder, say)
         say(DONE + b"\n")
     finally:
         os._exit(0)
+
+
+def _rehearse_or_tell(
+    question: Question, names: Batch, folder: Path, say: Callable[[bytes], None]
+) -> None:
+    """One module that meddles with what others run on is named; among several it is not known."""
+    try:
+        rehearse(question.settings, names, folder=folder)
+    except Meddled as how:
+        say(f"{names[0]}\tat its start {how}\n".encode() if len(names) == 1 else b"\t\n")
+        os._exit(MEDDLED)
 
 
 def answer(question: Question) -> Answer:

@@ -231,7 +231,7 @@ class Consumer:
             except Failure as failure:
                 failed = failure.due
                 await self._put_off(failed, failure.cause)
-                dues = [due for due in dues if due.key != failed.key or due.seq < failed.seq]
+                dues = [due for due in dues if due.key != failed.key or _is_before(due, failed)]
             except TimeoutError:  # something slow is among them: each is to go by itself
                 self._together = 1
                 return 0
@@ -345,3 +345,8 @@ class Consumer:
     def _look_again(self, seconds: float) -> None:
         if self._ear is not None:
             asyncio.get_running_loop().call_later(seconds, self._ear.wake)
+
+
+def _is_before(one: Due, other: Due) -> bool:
+    """In the order of their aggregate, which need not be that of their numbers."""
+    return one.aggregate_version < other.aggregate_version

@@ -19,6 +19,7 @@ NAMES = (
     "claim.before",  # about to take leases
     "claim.after",
     "send.before",  # about to send, or to write deliveries
+    "send.flying",  # handed to the producer of Kafka, and nothing acknowledged
     "send.after",
     "mark.before",  # sent, and not marked as published
     "mark.after",

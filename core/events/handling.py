@@ -63,8 +63,13 @@ class Handling:
 
     def readable(self, event_type: str, payload: str) -> Event:
         """The event of a payload, lifted to a version that is subscribed to. Raises Undecodable."""
-        decoded = self._catalog.decode(event_type, payload)
-        event = self._catalog.lift(decoded, self._plan.subscriptions)
+        try:
+            decoded = self._catalog.decode(event_type, payload)
+            event = self._catalog.lift(decoded, self._plan.subscriptions)
+        except Exception:
+            raise
+        except BaseException as error:  # an upcaster's: it counts like any other failure of its
+            raise RuntimeError(f"{type(error).__name__}: {text_of(error)}") from error
         if event is None:
             raise Undecodable(f"{self.group} has no handler for {event_type} any more")
         return event

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from core.events.groups import GroupPlan
 
 _d, _o = deliveries.c, outbox.c
-_ALONE = "LOCK TABLE core_deliveries, core_inbox IN SHARE ROW EXCLUSIVE MODE"
+_ALONE = text("LOCK TABLE core_deliveries, core_inbox IN SHARE ROW EXCLUSIVE MODE")
+_NO_OTHER = text("LOCK TABLE core_pruned_types IN SHARE ROW EXCLUSIVE MODE")
+"""Taken by whoever prunes and whoever replays: what one reads the other must not delete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +154,10 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
     if group.replayable is None:
         raise Refused(f"{group.name} has no on_replay(): what it does cannot be done twice")
     async with database.write() as session:
+        await _alone(session, _NO_OTHER)
         await _refuse_pruned(session, group, since)
-        if database.dialect == "postgresql":
-            # No delivery may be under way: its effect would come after the reset, and again.
-            await session.exec(text(_ALONE))  # type: ignore[call-overload]
+        # No delivery may be under way: its effect would come after the reset, and again.
+        await _alone(session, _ALONE)
         await session.exec(_forget(group, since))
         await session.exec(_taken_early(group, since))
         if since is None:
@@ -163,6 +165,12 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
         changed: int = (await session.exec(_again(database, group, since))).rowcount
         await session.exec(_received(database, group, since))
     return changed
+
+
+async def _alone(session: WritableSession, lock: Any) -> None:
+    """Until the transaction ends; on SQLite nobody else writes anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.exec(lock)
 
 
 async def _refuse_pruned(
@@ -238,6 +246,7 @@ async def prune(database: Database, *, before: datetime) -> int:
         set_={"until": case((later, noted.excluded.until), else_=pruned_types.c.until)},
     )
     async with database.write() as session:
+        await _alone(session, _NO_OTHER)
         await session.exec(noted, params={"before": before})
         deleted = await session.exec(delete(outbox).where(*gone), params={"before": before})
         changed: int = deleted.rowcount

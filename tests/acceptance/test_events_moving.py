@@ -47,29 +47,28 @@ def test_a_broker_that_is_away_under_load(url: str, tmp_path: Path, garden: Gard
         with fleet(place, url, garden, apis=1, workers=1, **kafka) as made:
             buyers = Buyers(made, chance, threads=8, rate=RATE, steps=False)
             buyers.begin()
-            # Others may be at work on this machine: what the outage itself costs shows in each of
-            # three, what they cost in some.
-            for _ in range(3):
-                outage = Outage(made, broker, buyers, away)
-                if outage.is_hardly_felt:
-                    break
+            # Others may be at work on this machine: what an outage itself costs orders shows in
+            # each of three, what they cost in some. All else must hold in every one.
+            outages: list[Outage] = []
+            while len(outages) < 3 and not any(it.is_hardly_felt for it in outages):
+                outages.append(Outage(made, broker, buyers, away))
             buyers.end()
             drained = made.drain()
             count = ledgers.check(url, buyers.answered)
-    soak.note(
-        "broker away",
-        seconds=away,
-        orders_a_second=round(outage.rate),
-        p99_ms={name: round(it, 1) for name, it in outage.p99.items()},
-        grown_mib=round(outage.grown, 1),
-        sigterm_s=round(outage.stopping, 1),
-        drained_s=round(drained, 1),
-        effects=count,
-    )
+    for outage in outages:
+        soak.note(
+            "broker away",
+            seconds=away,
+            orders_a_second=round(outage.rate),
+            p99_ms={name: round(it, 1) for name, it in outage.p99.items()},
+            grown_mib=round(outage.grown, 1),
+            sigterm_s=round(outage.stopping, 1),
+        )
+    soak.note("back again", drained_s=round(drained, 1), effects=count)
     assert set(buyers.statuses) <= {201, 409}
-    assert outage.rate >= 0.6 * RATE, "the load was there"
-    assert outage.grown <= 50
-    assert outage.is_hardly_felt, outage.p99
+    assert min(it.rate for it in outages) >= 0.6 * RATE, "the load was there"
+    assert max(it.grown for it in outages) <= 50
+    assert any(it.is_hardly_felt for it in outages), [it.p99 for it in outages]
 
 
 class Outage:
@@ -115,7 +114,7 @@ def test_workers_come_and_go(
 ) -> None:
     """Every five seconds a worker comes and another one goes, and one handler is slow: INV, and in
     every five seconds both groups get on."""
-    chance, seconds = soak.chance(), soak.tier(30 if with_broker else 15, 120)
+    chance, seconds = soak.chance(), soak.tier(30, 120)
     sections: dict[str, Any] = {}
     if with_broker:
         servers, prefix = (request.getfixturevalue(it) for it in ("kafka", "topic_prefix"))

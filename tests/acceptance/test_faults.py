@@ -141,6 +141,19 @@ WRONG: dict[str, tuple[str, str]] = {
         "its lifespan did not start within 5 s",
     ),
     "stuck": (life(FOREVER), "its lifespan did not return within 3 s"),
+    "canceller": (
+        life("for it in asyncio.all_tasks(): it.cancel()"),
+        "at its start it cancelled tasks that are not its own",
+    ),
+    "stopper": (
+        life("asyncio.get_running_loop().stop(); await asyncio.sleep(1)"),
+        "at its start it stopped the event loop of all",
+    ),
+    "interrupter": (
+        life("asyncio.get_running_loop().create_task(interrupt())")
+        + "\nasync def interrupt(): raise KeyboardInterrupt\n",
+        "a task that it started raised KeyboardInterrupt",
+    ),
 }
 WHOLE = (
     "importing",

@@ -139,9 +139,15 @@ QUICK = {"poll_seconds": 0.1, "backoff_seconds": 0.02, "lease_seconds": 1.0}
 """Settings of events under which a test need not wait."""
 
 
-def plant(garden: Garden) -> tuple[Any, Any]:
-    """Both modules, as Python modules."""
-    for name, source, table in (("tower", TOWER, BELLS), ("ledger", LEDGER, LINES)):
+OUTSIDE = "        on(Struck, send, transaction=False),\n"
+"""What makes a consumer on Kafka leave every message to the embedded one."""
+
+
+def plant(garden: Garden, *, outside: bool = True) -> tuple[Any, Any]:
+    """Both modules, as Python modules; without `outside` the ledger only writes and hears."""
+    assert OUTSIDE in LEDGER
+    ledger = LEDGER if outside else LEDGER.replace(OUTSIDE, "")
+    for name, source, table in (("tower", TOWER, BELLS), ("ledger", ledger, LINES)):
         package = garden.plant(name, source)
         revision = REVISION.format(
             number="0001", before="None", upgrade=f"    {table}", downgrade="    pass"

@@ -18,6 +18,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
 
+from core.events.failpoints import failpoint
 from core.events.kafka.client import options
 from core.events.kafka.trouble import AWAY, BrokerTrouble, is_own, trouble
 
@@ -91,6 +92,7 @@ class Producer:
                         if not is_own(error):
                             raise
                         refused[message.number] = error
+                failpoint("send.flying")
                 for future in futures.values():
                     if not future.done():  # all of a batch are done when one is
                         await asyncio.wait({future})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,23 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, d
 @pytest.fixture
 async def all_ways(way: tuple[str, dict[str, Any]], garden: Garden) -> AsyncIterator[Bells]:
     """A tower and its ledger, started; each way once."""
+    async with _started(way, garden, outside=True) as found:
+        yield found
+
+
+@pytest.fixture
+async def plain_ways(way: tuple[str, dict[str, Any]], garden: Garden) -> AsyncIterator[Bells]:
+    """The same with a ledger that only writes: Kafka's consumer gives it what comes by itself."""
+    async with _started(way, garden, outside=False) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _started(
+    way: tuple[str, dict[str, Any]], garden: Garden, *, outside: bool
+) -> AsyncIterator[Bells]:
     url, sections = way
-    tower, ledger = towers.plant(garden)
+    tower, ledger = towers.plant(garden, outside=outside)
     app = app_for(url, "tower", "ledger", events=towers.QUICK, **sections)
     await app.start()
     try:

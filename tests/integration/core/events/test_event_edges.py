@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -12,11 +13,13 @@ from sqlalchemy import text
 import core.events.recording as recording
 from core.cli.events import _utc
 from core.errors import Refused
+from core.events.catalog import EventCatalog
 from core.events.consumer import Consumer
 from core.events.event import Event
 from core.events.handling import Handling
 from core.events.operations import discard, prune, replay, retry
 from core.events.recording import record
+from core.events.subscription import on_replay
 from tests.integration.core.events.conftest import Bells
 from tests.support import tower as towers
 
@@ -139,6 +142,51 @@ async def test_what_is_no_exception_counts_like_one(
     bells.ledger.BAD.clear()
     assert await retry(bells.database, "ledger", None) == 1
     assert (await bells.effects(22))[20:] == [(1, 1), (1, 2)]
+
+
+async def test_what_an_upcaster_raises_counts_too(
+    all_ways: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A BaseException out of reading an event fails its message and no other, and loses none."""
+    bells, lift = all_ways, EventCatalog.lift
+
+    def broken(self: EventCatalog, event: Any, subscribed: Any) -> Any:
+        if event.bell == 1:
+            raise Odd("no")
+        return lift(self, event, subscribed)
+
+    monkeypatch.setattr(EventCatalog, "lift", broken)
+    await bells.strike(1, 1, *range(10, 30))
+    [letter] = await bells.dead(1)
+    assert (letter.attempts, letter.reason) == (5, "RuntimeError: Odd: no")
+    assert len(await bells.effects(20)) == 20
+    monkeypatch.setattr(EventCatalog, "lift", lift)
+    assert await retry(bells.database, "ledger", None) == 1
+    assert (await bells.effects(22))[20:] == [(1, 1), (1, 2)]
+
+
+async def test_pruning_waits_for_a_replay(bells: Bells) -> None:
+    """What a replay is about to give again is not deleted under it."""
+    [plan] = bells.app.generation.events.groups
+    await bells.strike(1, 2, 3)
+    before = sorted(await bells.effects(3))
+    emptied, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(session: Any) -> None:
+        await bells.ledger.reset(session)
+        emptied.set()
+        await go_on.wait()
+
+    slow = dataclasses.replace(plan, replayable=on_replay(slowly))
+    replaying = asyncio.create_task(replay(bells.database, slow))
+    await emptied.wait()
+    pruning = asyncio.create_task(prune(bells.database, before=datetime.now(UTC)))
+    await asyncio.sleep(0.5)
+    go_on.set()
+    assert await replaying == 3
+    await pruning
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
+    assert sorted(towers.lines(bells.url)) == before
 
 
 class Named(Event, type="tower.bell_named.v1", aggregate="bell", key="bell"):

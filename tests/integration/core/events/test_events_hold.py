@@ -28,14 +28,13 @@ pytestmark = pytest.mark.timeout(soak.tier(200, 3000))
 ROOT = Path(__file__).resolve().parents[4]
 
 
-async def test_lower_numbers_that_commit_seconds_later(all_ways: Bells) -> None:
+async def test_lower_numbers_that_commit_seconds_later(plain_ways: Bells) -> None:
     """Events whose numbers were given before others', and whose commits come after those were
     delivered: none is missed."""
-    bells, late = all_ways, 8
+    bells, late = plain_ways, 8
     if bells.database.dialect == "sqlite":
         pytest.skip("SQLite has one writer: numbers are given in the order of commits")
-    rounds = soak.tier(7, 125)
-    seconds = soak.tier(0.5, 2.0)
+    rounds, seconds = soak.tier(7, 125), 2.0
 
     async def commit_late(bell: int, taken: asyncio.Barrier) -> None:
         async with bells.database.write() as slow:
@@ -71,11 +70,11 @@ async def strike_badly(bells: Bells, bell: int, payload: str) -> None:
         await session.exec(broken, params={"it": payload, "bell": str(bell)})
 
 
-async def test_a_hundredth_of_all_messages_is_bad(all_ways: Bells) -> None:
+async def test_a_hundredth_of_all_messages_is_bad(plain_ways: Bells) -> None:
     """Undecodable, of a wrong schema, or raising: five tries each, dead with a reason; other keys
     flow, later versions of the same key wait; a retry after the fix gives one effect each, in
     order."""
-    bells, each = all_ways, 5
+    bells, each = plain_ways, 5
     keys = soak.tier(60, 2_000)
     bad = range(keys * each // 100)
     raising = [bell for bell in bad if bell % 3 == 0]
@@ -125,9 +124,9 @@ async def mend(bells: Bells, broken: list[int]) -> None:
             await session.exec(good, params={"it": payload, "bell": str(bell)})
 
 
-async def test_a_subscriber_that_is_off_misses_nothing(all_ways: Bells) -> None:
+async def test_a_subscriber_that_is_off_misses_nothing(plain_ways: Bells) -> None:
     """What was published while its module was disabled it is given once it is enabled again."""
-    bells, count = all_ways, soak.tier(100, 1_000)
+    bells, count = plain_ways, soak.tier(100, 1_000)
     await bells.strike(99)
     assert await bells.effects(1) == [(99, 1)]
     await bells.swap("tower")
@@ -153,7 +152,7 @@ async def test_a_database_that_is_away(
     if broker:
         prefix, servers = (request.getfixturevalue(it) for it in ("topic_prefix", "kafka"))
         sections["kafka"] = {"bootstrap_servers": servers, "topic_prefix": prefix, "partitions": 4}
-    tower, ledger = towers.plant(garden)
+    tower, ledger = towers.plant(garden, outside=False)
     away = soak.tier(10, 60)
     with private_server() as server:
         app = app_for(server.url, "tower", "ledger", events=towers.QUICK, **sections)
