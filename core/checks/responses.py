@@ -21,11 +21,17 @@ MARK = "x-secret"
 
 _SECRET = re.compile(
     r"(.*_)?(passwords?|passwd|pwd|passphrase|secrets?|(secret|private|api|access|signing"
-    r"|encryption)_key|apikey|token|jwt|credentials?|salt|recovery_codes?)"
+    r"|encryption)_key|apikey|token|jwt|credentials?|salt|recovery_codes?"
+    r"|(totp|otp|mfa)_seed|card_number|ssn)"
     r"(_?\d+|_(hash|hashed|digest|salt|encrypted|plain|ciphertext|value|text|pem|raw|base64))?"
+    r"|pw|pass|bearer"
 )
-_NO_SECRET = re.compile(r".*(page|next|prev|previous|cursor|continuation|sync|csrf)_token")
-_DIGITS = re.compile(r"(.*_)?(otp|totp|passcode|pin|cvv|cvc)(_code|_hash)?")
+_NO_SECRET = re.compile(
+    r".*(page|next|prev|previous|cursor|continuation|sync|csrf)_token|(.*_)?masked_(card_number|ssn)"
+)
+_DIGITS = re.compile(
+    r"(?!(.*_)?masked_)(.*_)?(otp|totp|passcode|pin|cvv|cvc|ssn|card_number)(_code|_hash)?"
+)
 """These are secrets as numbers too."""
 _UNSAID = inspect.Signature.empty
 _CONTAINERS = (list, dict, tuple, set, frozenset, Sequence, Mapping)

@@ -168,6 +168,34 @@ RESPONSES = [
         bad=answers("Page[Coded] | None"),
         good=answers("Page[Counted]"),
     ),
+    *(
+        routes(
+            "T202",
+            f"a name such as {secret}",
+            head=f"""
+            from pydantic import Field
+
+            class Named(Schema):
+                value: {kind} = Field(serialization_alias="{secret}")
+
+            class Fine(Schema):
+                value: {kind} = Field(serialization_alias="{harmless}")
+            """,
+            bad=answers("Named"),
+            good=answers("Fine"),
+        )
+        for secret, harmless, kind in (
+            ("totp_seed", "random_seed", "str"),
+            ("cardNumber", "masked_card_number", "str"),
+            ("card_number", "scorecard_number", "int"),
+            ("ssn", "session", "str"),
+            ("user_ssn", "ssn_sent", "int"),
+            ("bearer", "bearer_name", "str"),
+            ("passwd", "passwd_policy", "str"),
+            ("pw", "kw", "str"),
+            ("pass", "boarding_pass", "str"),
+        )
+    ),
     routes(
         "T203",
         "nothing said",
