@@ -26,8 +26,9 @@ def check(
 ) -> None:
     """Say what the framework lets pass in silence: each with its place, its reason and a remedy.
 
-    Needs no database and changes nothing. Exits with 1 when an error was found; warnings are told
-    and do not count. docs/checks.md explains every code, and how to silence one.
+    Needs no database and changes nothing but var/preflight.json. Exits with 1 when an error was
+    found; warnings are told and do not count. docs/checks.md explains every code, and how to
+    silence one.
     """
     if list_codes:
         _print_codes(as_json=as_json)

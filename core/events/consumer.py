@@ -185,12 +185,14 @@ class Consumer:
         self._look_again(seconds)
 
     def _chunks(self, keys: Iterable[list[Due]]) -> Iterator[list[Due]]:
-        """Whole keys put together, as many as are to share a transaction."""
+        """Keys put together, as many messages as are to share a transaction; what a key has beyond
+        that waits for the next, since one that took too long would be rolled back for ever."""
         chunk: list[Due] = []
-        for dues in keys:
-            if dues[0].attempts:
-                yield dues
+        for of_one in keys:
+            if of_one[0].attempts:
+                yield of_one
                 continue
+            dues = of_one[: self._together]
             if chunk and len(chunk) + len(dues) > self._together:
                 yield chunk
                 chunk = []

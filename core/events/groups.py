@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete
+from packaging.version import InvalidVersion, Version
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import ModuleFailure
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """One subscribing module: its subscriptions by event type, every stored type it is to get."""
+    """One subscribing module: its subscriptions by event type, every stored type it is to get.
+
+    `version` is the module's.
+    """
 
     name: str
     subscriptions: Mapping[str, Sequence[Subscription]]
     types: frozenset[str]
+    version: str
     replayable: Replayable | None = None
 
 
@@ -82,7 +87,9 @@ def _group_of(module: Module, catalog: EventCatalog) -> GroupPlan:
         by_type.setdefault(subscription.event.event_type, []).append(subscription)
     types = frozenset().union(*(catalog.sources(name) for name in by_type))
     again = [it for it in module.declared.subscriptions if isinstance(it, Replayable)]
-    return GroupPlan(module.id, by_type, types, again[0] if again else None)
+    assert module.manifest is not None
+    version = module.manifest.version[:64]  # what the table holds
+    return GroupPlan(module.id, by_type, types, version, again[0] if again else None)
 
 
 def check_subscriptions(module: Module, registry: Registry) -> None:
@@ -108,20 +115,44 @@ def check_subscriptions(module: Module, registry: Registry) -> None:
 
 
 async def register(session: WritableSession, plan: EventPlan) -> None:
-    """Let the groups of a generation be known to the relay; those of others stay as they are."""
+    """Let the groups of a generation be known to the relay; those of others stay as they are.
+
+    A type that a newer version of the module has registered stays as well: while versions replace
+    each other, a process of the old one may start anew, and must not take it from the new.
+    """
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     now = datetime.now(UTC)
     for group in sorted(plan.groups, key=lambda group: group.name):
         made = dialect.insert(groups).values(name=group.name, created_at=now)
         await session.exec(made.on_conflict_do_nothing())
-        await session.exec(
-            delete(group_types).where(
-                group_types.c.group_name == group.name,
-                group_types.c.type.not_in(bindparam("types", expanding=True)),
-            ),
-            params={"types": sorted(group.types)},
-        )
+        mine = Version(group.version)
+        query = select(group_types.c.type, group_types.c.version)
+        query = query.where(group_types.c.group_name == group.name)
+        known: dict[str, str | None] = dict((await session.exec(query)).all())  # type: ignore[call-overload]
+        older = {name for name, version in known.items() if not _is_newer(version, mine)}
+        await _forget(session, group.name, older - group.types)
         rows = [
-            {"type": name, "group_name": group.name, "since": now} for name in sorted(group.types)
+            {"type": name, "group_name": group.name, "since": now, "version": group.version}
+            for name in sorted(group.types - (known.keys() - older))
         ]
-        await session.exec(dialect.insert(group_types).on_conflict_do_nothing(), params=rows)
+        wanted = dialect.insert(group_types)
+        wanted = wanted.on_conflict_do_update(
+            index_elements=["type", "group_name"], set_={"version": wanted.excluded.version}
+        )
+        if rows:
+            await session.exec(wanted, params=rows)
+
+
+def _is_newer(version: str | None, than: Version) -> bool:
+    try:
+        return version is not None and Version(version) > than
+    except InvalidVersion:
+        return False
+
+
+async def _forget(session: WritableSession, group: str, types: Iterable[str]) -> None:
+    gone = delete(group_types).where(
+        group_types.c.group_name == group,
+        group_types.c.type.in_(bindparam("types", expanding=True)),
+    )
+    await session.exec(gone, params={"types": sorted(types)})

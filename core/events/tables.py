@@ -84,13 +84,17 @@ class Group(Base, table=True):
 
 
 class GroupType(Base, table=True):
-    """One event type that a group wants; what was recorded before `since` is not for it."""
+    """One event type that a group wants; what was recorded before `since` is not for it.
+
+    `version` is the newest of the module that said so: an older one knows no better.
+    """
 
     __tablename__ = "core_group_types"
 
     type: str = Field(primary_key=True, max_length=90)
     group_name: str = Field(primary_key=True, max_length=20)
     since: datetime
+    version: str | None = Field(default=None, max_length=64)
 
 
 class PrunedType(Base, table=True):

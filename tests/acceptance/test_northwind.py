@@ -96,7 +96,7 @@ class Installation:
 
     def sales(self) -> dict[str, tuple[int, str]]:
         """What analytics tells of the years, once nothing waits any more."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while any(it["waiting"] or it.get("lag") for it in self.backlog()):
             assert time.monotonic() < deadline
             time.sleep(0.2)

@@ -30,7 +30,7 @@ from tests.support.apps import settings_for
 from tests.support.people import PASSWORD, QUICK
 
 MODULES = ("users", "auth", "catalog", "orders", "cache")
-EXAMPLES = int(os.environ.get("TESSERA_TEST_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("TESSERA_TEST_EXAMPLES", "10"))
 _numbers = itertools.count(1)
 
 # Phase.shrink finds the smallest failing example; there is no database of failures to reuse.

@@ -16,6 +16,7 @@ from core.errors import Refused
 from core.events.catalog import EventCatalog
 from core.events.consumer import Consumer
 from core.events.event import Event
+from core.events.groups import register
 from core.events.handling import Handling
 from core.events.operations import discard, prune, replay, retry
 from core.events.recording import record
@@ -69,6 +70,19 @@ async def test_one_slow_message_parts_the_others_for_a_while_only(
     await strike_together(bells, range(100, 300))
     await bells.effects(240)
     assert max(shared) >= 4
+
+
+async def test_a_long_row_of_one_aggregate_is_not_too_long(
+    bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many messages of one key, each quick and all of them too slow for one transaction, come in
+    order, a few at a time."""
+    monkeypatch.setattr(Handling, "goes_outside", lambda *_: False)
+    bells.ledger.BAD[1] = lambda: asyncio.sleep(0.05)
+    async with bells.database.write() as session:
+        for _ in range(40):
+            await bells.tower.strike(session, 1)
+    assert await bells.effects(40) == [(1, count) for count in range(1, 41)]
 
 
 async def strike_together(bells: Bells, which: range) -> None:
@@ -187,6 +201,26 @@ async def test_pruning_waits_for_a_replay(bells: Bells) -> None:
     await pruning
     await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
     assert sorted(towers.lines(bells.url)) == before
+
+
+async def test_an_older_process_takes_no_type_from_a_newer(bells: Bells) -> None:
+    """While versions replace each other, an old process that starts anew leaves the group what the
+    new version wants; the new one itself, and one that is as old, may take a type away."""
+    plan = bells.app.generation.events
+    [old] = plan.groups
+    added = old.types | {"tower.bell_named.v1"}
+
+    async def registered(version: str, types: frozenset[str]) -> set[str]:
+        group = dataclasses.replace(old, version=version, types=types)
+        async with bells.database.write() as session:
+            await register(session, dataclasses.replace(plan, groups=(group,)))
+        return {row[0] for row in towers.query(bells.url, "SELECT type FROM core_group_types")}
+
+    assert await registered("1.10", added) == added
+    assert await registered("1.9", old.types) == added
+    assert await registered("1.10", old.types) == old.types
+    assert await registered("1.10", added) == added
+    assert await registered("1.11", old.types) == old.types
 
 
 class Named(Event, type="tower.bell_named.v1", aggregate="bell", key="bell"):
