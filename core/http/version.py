@@ -8,6 +8,7 @@ first segment of the path to the routers of the one module that owns it.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
@@ -29,6 +30,7 @@ from core.http.docs import add_docs
 from core.http.openapi import enrich
 from core.http.problems import exception_handlers
 from core.http.routing import Entry, RouteTable, nothing_here
+from core.http.schema_names import settle
 from core.request import SCOPE_REQUEST
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class VersionApp(FastAPI):
         self.lock = threading.Lock()
         self.version_name = name
         self.tables: dict[str, RouteTable] = {}
+        self._named: dict[str, str] = {}
         self.security_schemes: dict[str, Mapping[str, Any]] = {}
         super().__init__(
             title=f"{settings.app.name} {name}",
@@ -101,9 +104,18 @@ class VersionApp(FastAPI):
     def _operation_ids(self, module_id: str) -> Callable[[APIRoute], str]:
         """Names for client generators, such as ``orders_create_order_v2``.
 
-        With the module in them, so that two strangers may both call a function ``read``.
+        With the module in them, so that two strangers may both call a function ``read``. What one
+        module calls twice has its method and path in it from the second on.
         """
-        return lambda route: f"{module_id}_{route.name}_{self.version_name}"
+
+        def name_of(route: APIRoute) -> str:
+            name = f"{module_id}_{route.name}_{self.version_name}"
+            place = f"{'_'.join(sorted(route.methods or ())).lower()}{route.path_format}"
+            if self._named.setdefault(name, place) == place:
+                return name
+            return f"{name}_{re.sub(r'[^a-zA-Z0-9]+', '_', place).strip('_')}"
+
+        return name_of
 
     def remove_module(self, module_id: str) -> None:
         """Take back what `add_module` added, while the generation is still being built."""
@@ -143,7 +155,7 @@ class VersionApp(FastAPI):
         """The version's schema, made once; safe from several threads."""
         with self.lock:
             if self.openapi_schema is None:
-                schema = super().openapi()
+                schema = settle(super().openapi())
                 entries = [entry for table in self.tables.values() for entry in table.entries]
                 self.openapi_schema = enrich(
                     schema, entries, security_schemes=self.security_schemes
