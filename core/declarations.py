@@ -28,6 +28,10 @@ Claims = dict[tuple[str, Any], str]
 _CLASHES = {"table": "T002", "permission": "T003", "service": "T010"}
 
 
+SECTION = {"enabled", "required"}
+"""Keys of every module's section, which core reads itself."""
+
+
 class NoSettings(BaseModel):
     """A module without settings of its own."""
 
@@ -96,6 +100,13 @@ def _settings(hooks: Hooks, section: ModuleSection) -> BaseModel:
         raise ModuleFailure(
             f"its settings class {model.__name__} lets unknown keys pass",
             remedy='give it model_config = ConfigDict(extra="forbid", frozen=True)',
+        )
+    names = {it for name, field in model.model_fields.items() for it in (name, field.alias or "")}
+    if taken := sorted(names & SECTION):
+        raise ModuleFailure(
+            f"its settings class {model.__name__} has a field {taken[0]!r}, which says of every "
+            "module whether it lives",
+            remedy="give the field another name",
         )
     return module_settings(section, model, module=hooks.module_id)
 

@@ -82,6 +82,15 @@ BROKEN = {
         ),
         "lets unknown keys pass",
     ),
+    "a settings class with a key of core's": (
+        minimal(
+            "bad",
+            "from pydantic import BaseModel, ConfigDict\nclass S(BaseModel):\n"
+            "    model_config = ConfigDict(extra='forbid')\n    enabled: bool = True\n"
+            "@hookimpl\ndef settings(): return S",
+        ),
+        "S has a field 'enabled', which says of every module whether it lives",
+    ),
     "a required module that is not there": (
         minimal("bad", manifest="requires=('nothere',)"),
         "requires 'nothere', which is not installed",
