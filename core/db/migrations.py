@@ -219,6 +219,7 @@ def _context(connection: Connection, module: ModuleMigrations) -> MigrationConte
         connection,
         opts={
             "version_table": module.version_table,
+            "compare_server_default": True,
             "include_name": config.attributes["include_name"],
             "include_object": config.attributes["include_object"],
         },

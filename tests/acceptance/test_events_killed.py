@@ -101,8 +101,9 @@ def test_failpoints(url: str, broker: Any, tmp_path: Path, garden: Garden) -> No
     with fleet(tmp_path / "place", url, garden, apis=1, workers=0, **sections_of(broker)) as made:
         buyers = Buyers(made, chance, rate=soak.tier(20, 5))
         buyers.begin()
-        for at in range(0, len(wanted), 4):
-            all_die(made, wanted[at : at + 4])
+        at_once = soak.tier(4, 8)
+        for at in range(0, len(wanted), at_once):
+            all_die(made, wanted[at : at + at_once])
         made.start("worker").wait_ready()
         buyers.end()
         made.drain()
@@ -116,7 +117,7 @@ def all_die(made: Fleet, failpoints: list[str]) -> None:
         (made.start("api" if name.startswith("record") else "worker", failpoint=name), name)
         for name in failpoints
     ]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     for server, name in armed:
         while server.process.poll() is None:
             assert time.monotonic() < deadline, f"{name} was never reached\n{server.log[-2000:]}"

@@ -13,6 +13,7 @@ connection = config.attributes["connection"]
 context.configure(
     connection=connection,
     version_table=config.attributes["version_table"],
+    compare_server_default=True,
     target_metadata=config.attributes["metadata"],
     include_name=config.attributes["include_name"],
     include_object=config.attributes["include_object"],

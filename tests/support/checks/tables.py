@@ -53,6 +53,18 @@ def migrated(revision: str, *, models: str = "") -> Plot:
     return Plot(source, files={"migrations/0001_things.py": REVISION.format(revision)})
 
 
+def defaulted(default: str) -> str:
+    """A table with a column that the database fills."""
+    column = f"    name: str = Field(sa_column_kwargs={{'server_default': {default}}})\n"
+    return "import sqlalchemy as sa\nfrom sqlmodel import Field\n" + table("things") + column
+
+
+def with_column(default: str = "None") -> str:
+    """A revision that makes it, with that default."""
+    column = f"sa.Column('name', sa.String(), nullable=False, server_default={default}), "
+    return MAKES_TABLE.replace("sa.Primary", f"{column}sa.Primary", 1)
+
+
 POSITIVE = (
     "from sqlalchemy import CheckConstraint\n"
     + table("things")
@@ -93,6 +105,16 @@ MIGRATED = [
             models=POSITIVE,
         ),
         at="planted_bad:migrations",
+    ),
+    *(
+        Case(
+            "T401",
+            f"a server default {default} without a migration",
+            migrated(with_column(), models=defaulted(default)),
+            migrated(with_column(default), models=defaulted(default)),
+            at="planted_bad:migrations",
+        )
+        for default in ("sa.text('0')", "'0'", "sa.func.now()", "sa.text('(1 + 1)')")
     ),
     Case(
         "T402",
