@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import Unavailable, text_of
-from core.events.due import Due, Shelf
+from core.events.due import BATCH, Due, Shelf
 from core.events.failpoints import failpoint
 from core.events.failure import reason_of, wait_after
 from core.events.outage import Outage
@@ -50,6 +50,10 @@ MOST_TOGETHER = 50
 RETREAT_SECONDS = 0.1
 """How long a key that somebody else had in hand is let alone."""
 
+REMEMBERED_SECONDS = 60.0
+"""For how long after its rest an aggregate lets others go first."""
+MOST_BATCHES = 10
+"""Batches that are looked through for an aggregate that can be worked on."""
 
 Key = tuple[str, str]
 
@@ -78,8 +82,12 @@ class Consumer:
         leases: Leases,
         bell: Bell,
         settings: EventsSettings,
+        outside: set[tuple[str, int]] | None = None,
     ) -> None:
+        """`outside` are the deliveries of this process, by group and number, whose handlers are at
+        work outside of any transaction: two generations share it while one replaces the other."""
         self.group = handling.group
+        self._outside = set() if outside is None else outside
         self._handling = handling
         self._database = database
         self._leases = leases
@@ -91,7 +99,7 @@ class Consumer:
         self._outage = Outage("a consumer", work="delivery", group=self.group)
         self._together = 8
         self._under_way: dict[asyncio.Task[int], list[Due]] = {}
-        self._resting: dict[Key, float] = {}
+        self._rested: dict[Key, float] = {}
         self._ear: Ear | None = None
         self._leaving = False
 
@@ -150,17 +158,28 @@ class Consumer:
         return len(chunks)
 
     async def _due_by_key(self, held: Held) -> Iterable[list[Due]]:
-        """What is due of each aggregate of which nothing is under way, nor rests."""
+        """What is due of each aggregate of which nothing is under way, nor rests.
+
+        However many wait in vain (for a mail server, say), what comes behind them has its turn.
+        """
         now = time.monotonic()
-        self._resting = {key: until for key, until in self._resting.items() if until > now}
-        busy = {due.key for chunk in self._under_way.values() for due in chunk}
+        self._rested = {k: it for k, it in self._rested.items() if it > now - REMEMBERED_SECONDS}
+        out = {due.key for chunk in self._under_way.values() for due in chunk}
+        out |= {key for key, until in self._rested.items() if until > now}
         by_key: dict[Key, list[Due]] = {}
-        for due in await self._shelf.due(held):
-            if due.key not in busy and due.key not in self._resting:
-                by_key.setdefault(due.key, []).append(due)
+        after = -1
+        for _ in range(MOST_BATCHES):
+            found = await self._shelf.due(held, after=after)
+            for due in found:
+                if due.key not in out:
+                    by_key.setdefault(due.key, []).append(due)
+            if len(found) < BATCH or by_key.keys() - self._rested.keys():
+                break
+            after = found[-1].seq  # one slow aggregate may fill a batch, or many in vain
         for dues in by_key.values():
             dues.sort(key=lambda due: due.aggregate_version)
-        return by_key.values()
+        # Those first that were never tried in vain, then those that wait the longest.
+        return sorted(by_key.values(), key=lambda dues: self._rested.get(dues[0].key, 0.0))
 
     def _ended(self, task: asyncio.Task[int]) -> None:
         """Another may begin."""
@@ -171,7 +190,7 @@ class Consumer:
             return
         if error := task.exception():
             log.error("a consumer failed, and tries again", group=self.group, exc_info=error)
-        elif task.result() and not self._resting:
+        elif task.result() and not any(it > time.monotonic() for it in self._rested.values()):
             self._outage.over()
 
     def _waits(self, dues: Sequence[Due], error: Unavailable) -> None:
@@ -181,7 +200,7 @@ class Consumer:
             self._rest(due, self._settings.poll_seconds)
 
     def _rest(self, due: Due, seconds: float) -> None:
-        self._resting[due.key] = time.monotonic() + seconds
+        self._rested[due.key] = time.monotonic() + seconds
         self._look_again(seconds)
 
     def _chunks(self, keys: Iterable[list[Due]]) -> Iterator[list[Due]]:
@@ -303,13 +322,25 @@ class Consumer:
 
     async def _deliver(self, due: Due, held: Held) -> bool:
         event, delivery = self._ready(due)
-        if self._handling.goes_outside(event):
+        if not self._handling.goes_outside(event):
+            return await self._deliver_inside(due, held, event, delivery)
+        hand = (self.group, due.seq)
+        if hand in self._outside:
+            self._rest(due, RETREAT_SECONDS)
+            return False
+        self._outside.add(hand)
+        try:
             # The batch may have been read a while ago.
             mine = due.bucket in self._leases.held(self.group)
             if not mine or not await self._shelf.is_there(due):
                 self._rest(due, RETREAT_SECONDS)
                 return False
             await self._handling.outside(event, delivery)
+            return await self._deliver_inside(due, held, event, delivery)
+        finally:
+            self._outside.discard(hand)
+
+    async def _deliver_inside(self, due: Due, held: Held, event: Event, delivery: Delivery) -> bool:
         began = time.monotonic()
         try:
             async with self._database.write() as session:

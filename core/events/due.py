@@ -53,6 +53,7 @@ DUE = (
     .where(
         _d.group_name == bindparam("group"),
         _d.state == "pending",
+        _d.seq > bindparam("after"),
         or_(_d.attempts == 0, _d.available_at <= bindparam("now")),  # see RELAYABLE
         _d.bucket.in_(bindparam("buckets", expanding=True)),
         ~BLOCKED,
@@ -121,11 +122,12 @@ class Shelf:
         self._owner = owner
         self._patience = f"{patience:.0f}s"
 
-    async def due(self, held: Held) -> list[Due]:
+    async def due(self, held: Held, *, after: int = -1) -> list[Due]:
         """What may be delivered now in these buckets, in the order of recording; a batch."""
         if not held:
             return []
         values = {"group": self._group, "now": datetime.now(UTC), "buckets": list(held)}
+        values["after"] = after
         async with self._database.reader.connect() as connection:
             return [Due(*tuple(row)) for row in await connection.execute(DUE, values)]
 

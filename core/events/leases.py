@@ -47,15 +47,25 @@ _RENEW = text("""
     RETURNING kind, bucket, epoch
 """)
 _MEMBERS = text("SELECT kind, count(*) FROM core_members WHERE seen_until > now() GROUP BY kind")
+# A process that was stopped in a transaction holds its rows until the server ends that: whoever
+# waited for them would miss the renewal of its own leases.
 _CLAIM = text(f"""
+    WITH ended AS (
+        SELECT bucket FROM core_leases WHERE kind = :kind AND lease_until <= now()
+        ORDER BY random() LIMIT :many FOR UPDATE SKIP LOCKED
+    ), fresh AS (
+        SELECT every.bucket FROM generate_series(0, {BUCKETS - 1}) AS every (bucket)
+        WHERE NOT EXISTS (
+            SELECT FROM core_leases AS held
+            WHERE held.kind = :kind AND held.bucket = every.bucket
+        )
+        ORDER BY random() LIMIT :many
+    ), free AS (
+        SELECT bucket FROM ended UNION ALL SELECT bucket FROM fresh LIMIT :many
+    )
     INSERT INTO core_leases (kind, bucket, owner, epoch, lease_until)
     SELECT :kind, bucket, :owner, 1, now() + make_interval(secs => :seconds)
-    FROM (
-        SELECT every.bucket FROM generate_series(0, {BUCKETS - 1}) AS every (bucket)
-        LEFT JOIN core_leases AS held ON held.kind = :kind AND held.bucket = every.bucket
-        WHERE held.bucket IS NULL OR held.lease_until <= now()
-        ORDER BY random() LIMIT :many
-    ) AS free
+    FROM free
     ORDER BY bucket
     ON CONFLICT (kind, bucket) DO UPDATE
     SET owner = excluded.owner, epoch = core_leases.epoch + 1, lease_until = excluded.lease_until

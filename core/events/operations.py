@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, delete, exists, func, literal, select, text, update
+from sqlalchemy import bindparam, case, delete, exists, func, literal, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Refused
@@ -159,7 +159,6 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
         # No delivery may be under way: its effect would come after the reset, and again.
         await _alone(session, _ALONE)
         await session.exec(_forget(group, since))
-        await session.exec(_taken_early(group, since))
         if since is None:
             await group.replayable.reset(session)
         changed: int = (await session.exec(_again(database, group, since))).rowcount
@@ -194,19 +193,14 @@ def _forget(group: GroupPlan, since: datetime | None) -> Any:
     return statement.where(_d.seq.in_(select(_o.seq).where(_o.created_at >= since)))
 
 
-def _taken_early(group: GroupPlan, since: datetime | None) -> Any:
-    """What a broker delivered before its relay noted that comes again, and is to be taken."""
-    pending = select(_o.id).where(_o.state != "published", _o.type.in_(sorted(group.types)))
-    if since is not None:
-        pending = pending.where(_o.created_at >= since)
-    return delete(inbox).where(inbox.c.group_name == group.name, inbox.c.event_id.in_(pending))
-
-
 def _again(database: Database, group: GroupPlan, since: datetime | None) -> Any:
     columns = [_o.seq, _o.aggregate_type, _o.aggregate_id, _o.aggregate_version, _o.bucket]
     now = literal(datetime.now(UTC), _d.available_at.type)
+    # What a broker delivered and its relay has not noted yet was given, too. The row in the inbox
+    # stays, so that it is passed by when it comes again.
+    given = exists().where(inbox.c.group_name == group.name, inbox.c.event_id == _o.id)
     wanted = select(literal(group.name), *columns, literal("pending"), literal(0), now).where(
-        _o.state == "published", _o.type.in_(sorted(group.types))
+        or_(_o.state == "published", given), _o.type.in_(sorted(group.types))
     )
     if since is not None:
         wanted = wanted.where(_o.created_at >= since)

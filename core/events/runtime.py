@@ -67,6 +67,7 @@ class EventRuntime:
         self.counts = Counts()
         self._tasks: list[asyncio.Task[None]] = []
         self._relay: Work | None = None
+        self._outside: set[tuple[str, int]] = set()
         self._kafka = (
             _kafka(database, settings=settings, kafka=kafka, bell=bell, counts=self.counts)
             if kafka.bootstrap_servers
@@ -165,6 +166,7 @@ class EventRuntime:
                 leases=self.leases,
                 bell=self._bell,
                 settings=self._settings,
+                outside=self._outside,
             )
             for handling in handlings.values()
         ]

@@ -168,18 +168,24 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             timeout_ms=POLL_MS if wanted else POLL_MS // 4,
             max_records=MOST_AT_ONCE,
         )
+        # The lanes as they are now: a rebalance may come while the database is asked, and what was
+        # read before it is for lanes that it has left, which take nothing more.
+        lanes = {tp: self._lane(tp) for tp in found}
         if any(map(self._intake.is_new, chain.from_iterable(found.values()))):
             # A newer process may have registered it meanwhile: what is passed by is gone for good.
             self._intake.register(await self._inbox.registered())
         for tp, records in found.items():
             read = [it for record in records if (it := self._intake.read(record)) is not None]
-            lane = self._lanes.get(tp)
-            if lane is None:
-                lane = self._lanes[tp] = Lane(self._handover, name=f"tessera-{self.group}-{tp}")
-            lane.take(read, upto=records[-1].offset + 1)
+            lanes[tp].take(read, upto=records[-1].offset + 1)
         if time.monotonic() >= self._commit_at:
             self._commit_at = time.monotonic() + COMMIT_SECONDS
             await self._commit(self._kafka.send_seconds)
+
+    def _lane(self, tp: TopicPartition) -> Lane:
+        lane = self._lanes.get(tp)
+        if lane is None:
+            lane = self._lanes[tp] = Lane(self._handover, name=f"tessera-{self.group}-{tp}")
+        return lane
 
     def _has_room(self, tp: TopicPartition) -> bool:
         lane = self._lanes.get(tp)

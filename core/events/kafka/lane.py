@@ -32,7 +32,12 @@ class Lane:
         self._name = name
 
     def take(self, messages: Iterable[Incoming], *, upto: int) -> None:
-        """More to do; all before the offset `upto` was read, and what is not here is passed by."""
+        """More to do; all before the offset `upto` was read, and what is not here is passed by.
+
+        Nothing once it was left: whoever has the partition then reads all that again.
+        """
+        if self._leaving:
+            return
         self._waiting.extend(messages)
         self._next = upto
         if self._waiting and not self.is_busy:
