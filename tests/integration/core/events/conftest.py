@@ -105,15 +105,19 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, d
 
 @pytest.fixture
 async def all_ways(way: tuple[str, dict[str, Any]], garden: Garden) -> AsyncIterator[Bells]:
-    """A tower and its ledger, started; each way once."""
-    async with _started(way, garden, outside=True) as found:
+    """A tower and its ledger, started; each way once.
+
+    The ledger only writes: Kafka's consumer gives it what comes by itself.
+    """
+    async with _started(way, garden, outside=False) as found:
         yield found
 
 
 @pytest.fixture
-async def plain_ways(way: tuple[str, dict[str, Any]], garden: Garden) -> AsyncIterator[Bells]:
-    """The same with a ledger that only writes: Kafka's consumer gives it what comes by itself."""
-    async with _started(way, garden, outside=False) as found:
+async def outside_ways(way: tuple[str, dict[str, Any]], garden: Garden) -> AsyncIterator[Bells]:
+    """The same with a handler outside of transactions: what comes by Kafka is left to the embedded
+    consumer."""
+    async with _started(way, garden, outside=True) as found:
         yield found
 
 
@@ -147,8 +151,8 @@ async def bells(database_url: str, garden: Garden) -> AsyncIterator[Bells]:
 async def kafka_bells(
     database_url: str, garden: Garden, kafka: str, topic_prefix: str
 ) -> AsyncIterator[Bells]:
-    """A tower and its ledger, started, with a broker between them; four partitions."""
-    tower, ledger = towers.plant(garden)
+    """A tower and its ledger that only writes, with a broker between them; four partitions."""
+    tower, ledger = towers.plant(garden, outside=False)
     section = {"bootstrap_servers": kafka, "topic_prefix": topic_prefix, "partitions": 4}
     app = app_for(database_url, "tower", "ledger", events=towers.QUICK, kafka=section)
     await app.start()

@@ -140,17 +140,18 @@ async def test_a_server_that_is_away_is_no_fault_of_the_message(bells: Any) -> N
     assert sorted(await bells.effects(2)) == [(1, 1), (2, 1)]
 
 
-async def test_a_handler_that_never_returns_is_ended(database_url: str, garden: Any) -> None:
+async def test_a_handler_that_never_returns_is_ended(way: Any, garden: Any) -> None:
     """It is cancelled at its time limit, counted as a failure and rolled back; others flow."""
-    _, ledger = towers.plant(garden)
+    url, sections = way
+    _, ledger = towers.plant(garden, outside=False)
     limits = {**towers.QUICK, "handler_seconds": 0.1, "tries": 2}
-    app = app_for(database_url, "tower", "ledger", events=limits)
+    app = app_for(url, "tower", "ledger", events=limits, **sections)
     await app.start()
     try:
         from tests.integration.core.events.conftest import Bells
 
         tower = __import__("planted_tower.module").module
-        bells = Bells(app, database_url, tower, ledger)
+        bells = Bells(app, url, tower, ledger)
         ledger.BAD[1] = lambda: asyncio.sleep(3600)
         await bells.strike(1, 2)
         [letter] = await bells.dead(1)

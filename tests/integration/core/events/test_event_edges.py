@@ -139,14 +139,18 @@ class Odd(BaseException):
     """No Exception, as a library's own cancellation may be."""
 
 
-@pytest.mark.parametrize("goes_outside", [True, False])
-async def test_what_is_no_exception_counts_like_one(
-    all_ways: Bells, monkeypatch: pytest.MonkeyPatch, goes_outside: bool
-) -> None:
+async def test_what_is_no_exception_counts_like_one(all_ways: Bells) -> None:
     """A handler that raises a BaseException fails its message and no other, and loses none."""
-    bells = all_ways
-    if not goes_outside:
-        monkeypatch.setattr(Handling, "goes_outside", lambda *_: False)
+    await raises_no_exception(all_ways)
+
+
+async def test_what_is_no_exception_counts_beside_others(outside_ways: Bells) -> None:
+    """So it does in a group that has a handler outside of transactions, too."""
+    await raises_no_exception(outside_ways)
+
+
+async def raises_no_exception(bells: Bells) -> None:
+    """Five tries, a dead letter, the others flow, and a retry brings what waited."""
     bells.goes_wrong(1, Odd("no"))
     await bells.strike(1, 1, *range(10, 30))
     [letter] = await bells.dead(1)
