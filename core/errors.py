@@ -33,9 +33,12 @@ from typing import Any, ClassVar
 
 
 def text_of(error: BaseException) -> str:
-    """An error's own words; the name of its kind where it cannot even tell those."""
+    """An error's own words; the name of its kind where it cannot even tell those.
+
+    What no encoding can write, as in the name of a file that is no UTF-8, is written as escapes.
+    """
     try:
-        return str(error)
+        return str(error).encode("utf-8", "backslashreplace").decode()
     except BaseException as worse:  # a stranger's __str__ may raise anything
         if by_a_person(worse):
             raise

@@ -18,8 +18,8 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 import structlog
 
-from core.errors import ModuleFailure, Problem
-from core.hookspecs import hookspec
+from core.errors import ModuleFailure, Problem, by_a_person
+from core.hookspecs import NAMESPACE, hookspec
 from core.steps import is_cancelled
 
 OnError = Literal["fail", "skip"]
@@ -29,6 +29,8 @@ R = TypeVar("R")
 
 log = structlog.get_logger("tessera.extensions")
 _POLICY = "tessera_policy"
+_SPEC = f"{NAMESPACE}_spec"
+"""How pluggy marks what it takes for a hook."""
 
 
 class ExtensionFailed(Problem):
@@ -61,7 +63,8 @@ def extension_point(
 def points_of(holder: object, *, module: str) -> Mapping[str, Callable[..., Any]]:
     """The extension points that `hookspecs()` of a module returned, by name.
 
-    Raises ModuleFailure when it is no Python module, or a name lacks the module's id.
+    Raises ModuleFailure when it is no Python module, has none or one without a policy, or a name
+    lacks the module's id. (pluggy would refuse it in every other module's name.)
     """
     if not isinstance(holder, ModuleType):
         raise ModuleFailure(
@@ -69,6 +72,14 @@ def points_of(holder: object, *, module: str) -> Mapping[str, Callable[..., Any]
             remedy="return the Python module that holds the @extension_point functions",
         )
     points = {n: f for n, f in inspect.getmembers(holder, callable) if hasattr(f, _POLICY)}
+    plain = [n for n, f in inspect.getmembers(holder, callable) if hasattr(f, _SPEC)]
+    if not points or set(plain) - set(points):
+        wrong = ", ".join(sorted(set(plain) - set(points))) or "nothing"
+        raise ModuleFailure(
+            f"what its hook hookspecs() returned, {holder.__name__}, has {wrong} where extension "
+            "points should be",
+            remedy="mark its functions with @extension_point(on_error=…)",
+        )
     for name in points:
         if not name.startswith(f"{module}_"):
             raise ModuleFailure(
@@ -105,8 +116,8 @@ class Extension(Generic[P, T]):
                 return await self.implementation(*args, **kwargs)
         except Problem:
             raise
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            if is_cancelled(error):
+        except BaseException as error:  # an implementation may raise anything
+            if is_cancelled(error) or by_a_person(error) or isinstance(error, GeneratorExit):
                 raise
             log.exception("extension failed", point=self.point, module=self.module)
             if self.policy.on_error == "skip":

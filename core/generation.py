@@ -242,7 +242,8 @@ def compose(
 def _checks_of(hooks: Hooks, context: ModuleContext) -> Mapping[str, Callable[[], Any]]:
     """A module's readiness checks. Raises ModuleFailure when they are something else."""
     checks = hooks.call("readiness", context=context) or {}
-    if not isinstance(checks, Mapping) or not all(map(callable, checks.values())):
+    named = isinstance(checks, Mapping) and all(isinstance(it, str) for it in checks)
+    if not named or not all(map(callable, checks.values())):
         raise hooks.wrong("readiness", "a mapping {name: async callable}", checks)
     return checks
 

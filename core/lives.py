@@ -17,7 +17,7 @@ import structlog
 
 from core import steps
 from core.discovery import summarise
-from core.errors import ModuleFailure
+from core.errors import ModuleFailure, by_a_person
 
 if TYPE_CHECKING:
     from core.registry import Module
@@ -143,7 +143,9 @@ def _error_of(task: asyncio.Task[None]) -> BaseException | None:
     """What a task that is done raised, its cancellation included."""
     try:
         task.result()
-    except (Exception, asyncio.CancelledError) as error:
+    except BaseException as error:  # a library's own class, a panic of an extension module
+        if by_a_person(error):
+            raise
         return error
     return None
 
@@ -200,8 +202,10 @@ class Lives:
             for other in self._lives:
                 if name in self._before(self._modules[other]):
                     await left[other].wait()
-            await self._lives[name].leave()
-            left[name].set()
+            try:
+                await self._lives[name].leave()
+            finally:
+                left[name].set()
 
         await asyncio.gather(*(end(name) for name in reversed(self._lives)))
 

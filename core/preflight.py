@@ -12,6 +12,7 @@ the process all the same, because it does so only for real, is remembered by `co
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -101,33 +102,36 @@ def _failure(name: str, reason: str) -> ModuleFailure:
 
 def fingerprint(module: Found, settings: Settings) -> str | None:
     """A mark that changes with the module's files and settings; None when it has no files."""
-    folder = _folder(module_of(module.entry_points[0]))
-    if folder is None:
+    place = _place(module_of(module.entry_points[0]))
+    if place is None:
         return None
     digest = hashlib.sha256(f"{sys.version} {__version__} {module.version}".encode())
-    for path in sorted(folder.rglob("*.py")):
-        stat = path.stat()
-        digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())
+    for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+        with contextlib.suppress(OSError):  # an editor's lock, or gone while pip is at work
+            stat = path.stat()
+            told = f"{path} {stat.st_mtime_ns} {stat.st_size}\n"
+            digest.update(told.encode("utf-8", "surrogateescape"))
     section = settings.modules.get(module.id)
     options = dict(section.options) if section else {}
     # Not the secrets: a short one could be guessed from its digest.
-    told = {name: value for name, value in options.items() if not is_secret(name)}
-    digest.update(repr(sorted(told.items())).encode())
+    open_to_all = {name: value for name, value in options.items() if not is_secret(name)}
+    digest.update(repr(sorted(open_to_all.items())).encode())
     return digest.hexdigest()
 
 
-def _folder(dotted: str) -> Path | None:
-    """The folder of a module, found without importing it, nor the packages above it."""
+def _place(dotted: str) -> Path | None:
+    """The folder of a module, or its only file; found without importing it, nor what is above."""
     top, *rest = dotted.split(".")
     try:
         spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
+    except Exception:  # a finder may be a stranger's
         return None
     for location in spec.submodule_search_locations or () if spec else ():
         folder = Path(location, *rest[:-1])
         if folder.is_dir():
             return folder
-    return None
+    file = Path(spec.origin) if spec and spec.origin else None
+    return file if file and file.is_file() else None
 
 
 def _try(names: Sequence[str], settings: Settings) -> tuple[list[str], dict[str, str]]:

@@ -58,6 +58,7 @@ _REMEDIES = {
     r"concurrent\.futures\.(wait|as_completed)|(.+\(\)\.submit|concurrent\.futures(\._base)?\.Future)"
     r"\(\)\.(result|exception)": "await asyncio.wrap_future(…)",
     r"asyncio\.run|asyncio\.get_(event|running)_loop\(\)\.run_(until_complete|forever)": "await it",
+    r"builtins\.open|(pathlib\.)?Path\(\)\.(open|(read|write)_(text|bytes))": _THREAD,
     r"builtins\.input|getpass\.getpass": "ask before the loop runs",
 }
 _BLOCKING = [(re.compile(pattern), remedy) for pattern, remedy in _REMEDIES.items()]

@@ -67,6 +67,8 @@ def _written(file: Path, name: str) -> Points | None:
         return None
     if _normal(str(project.get("name", ""))) != _normal(name):
         return None
+    if "entry-points" in project.get("dynamic", ()):  # told elsewhere, in setup.cfg or setup.py
+        return None
     groups: dict[str, dict[str, str]] = project.get("entry-points", {})
     return {
         (group, key): value

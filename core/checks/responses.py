@@ -118,7 +118,10 @@ def _left_out(route: Route, answer: Any) -> frozenset[str]:
     context = route.entry.context
     names = {item.name for item in reachable(answer) if isinstance(item, Field)}
     kept = set(context.response_model_include or names)
-    return frozenset(names - kept | set(context.response_model_exclude or ()))
+    excluded = context.response_model_exclude or ()
+    if isinstance(excluded, Mapping):  # {"user": {"name"}} leaves the rest of the user in
+        excluded = [name for name, what in excluded.items() if what is True or what is ...]
+    return frozenset(names - kept | set(excluded))
 
 
 def _table(context: CheckContext, route: Route, table: Any) -> Finding:

@@ -93,7 +93,13 @@ def test_extensions_are_called_in_order(garden: Garden, sqlite_url: str) -> None
 
 
 @pytest.mark.parametrize(
-    "error", ["RuntimeError", "SystemExit", "__import__('asyncio').CancelledError"]
+    "error",
+    [
+        "RuntimeError",
+        "SystemExit",
+        "__import__('asyncio').CancelledError",
+        "type('Panic', (BaseException,), {})",
+    ],
 )
 @pytest.mark.parametrize(("on_error", "status"), [("fail", 500), ("skip", 200)])
 def test_a_failing_extension_does_what_the_point_says(

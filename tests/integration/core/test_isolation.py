@@ -82,6 +82,36 @@ BROKEN = {
         ),
         "lets unknown keys pass",
     ),
+    "extension points that are none": (
+        minimal(
+            "bad",
+            "import types\nempty = types.ModuleType('empty')\n"
+            "def price(value): ...\nempty.bad_price = price\n"
+            "@hookimpl\ndef hookspecs(): return empty",
+        ),
+        "hookspecs() returned, empty, has nothing where extension points should be",
+    ),
+    "a hook of pluggy's own kind as an extension point": (
+        minimal(
+            "bad",
+            "import types, pluggy\nplain = types.ModuleType('plain')\n"
+            "@pluggy.HookspecMarker('tessera')\ndef bad_price(value): ...\n"
+            "plain.bad_price = bad_price\n"
+            "@hookimpl\ndef hookspecs(): return plain",
+        ),
+        "hookspecs() returned, plain, has bad_price where extension points should be",
+    ),
+    "a reason that no encoding can write": (
+        minimal("bad", "@hookimpl\ndef tables(): raise OSError('no file \\udcff')"),
+        "OSError: no file \\udcff",
+    ),
+    "a readiness check whose name is no text": (
+        minimal(
+            "bad",
+            "async def well(): ...\n@hookimpl\ndef readiness(context): return {('a', 1): well}",
+        ),
+        "not a mapping {name: async callable}",
+    ),
     "a settings class with a key of core's": (
         minimal(
             "bad",

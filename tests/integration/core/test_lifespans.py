@@ -70,6 +70,37 @@ def test_a_task_group_that_breaks_ends_its_own_module_only(
     assert left.exists()
 
 
+PANIC = "raise type('Panic', (BaseException,), {})('no Exception')"
+
+
+@pytest.mark.parametrize("life", [f"{PANIC}\nyield", f"await work()\n{PANIC}\nyield"])
+def test_what_is_no_exception_ends_its_own_start_only(
+    garden: Garden, sqlite_url: str, life: str
+) -> None:
+    """A lifespan that raises a BaseException of its own, as a panic of an extension module does,
+    fails its module by name; nobody else, and not the host."""
+    garden.plant("good", with_route("good"))
+    garden.plant("bad", living("bad", life))
+    with serving(sqlite_url, "good", "bad") as client:
+        modules = client.get("/readyz").json()["modules"]
+        assert "it could not start: Panic: no Exception" in modules["bad"]["reason"]
+        assert modules["good"] == {"state": "enabled"}
+        assert client.get("/v1/good").status_code == 200
+
+
+def test_what_is_no_exception_at_the_end_keeps_nobody_from_ending(
+    garden: Garden, sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that raises it while it ends is told of, and what it requires ends after it."""
+    left = tmp_path / "left"
+    garden.plant("good", living("good", f"yield\nopen({str(left)!r}, 'w').close()"))
+    garden.plant("bad", living("bad", f"yield\n{PANIC}", manifest="requires=('good',)"))
+    with serving(sqlite_url, "good", "bad") as client:
+        assert client.get("/readyz").status_code == 200
+    assert left.exists()
+    assert "lifespan failed while ending" in caplog.text
+
+
 def test_a_lifespan_that_swallows_its_cancellation_is_left_behind(
     garden: Garden, sqlite_url: str, quick: None
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -49,6 +51,32 @@ def lifespan(context): return life()
 def lives(begin: str = "    pass", end: str = "    pass") -> str:
     """A module with a lifespan."""
     return minimal("bad", LIFE.format(begin=begin, end=end))
+
+
+def test_a_link_to_nowhere_keeps_nobody_from_starting(
+    garden: Garden, tmp_path: Path, sqlite_url: str
+) -> None:
+    """An editor's lock beside a module's files, which leads nowhere, is passed by."""
+    garden.plant("good", with_route("good"))
+    (garden.folder / "planted_good" / ".#module.py").symlink_to("me@here.1234:5678")
+    settings = settings_for(sqlite_url, "good")
+    assert inspect(settings, tmp_path / "kept.json") == {}
+    assert preflight.fingerprint(find()["good"], settings)
+
+
+def test_the_only_file_of_a_module_counts(garden: Garden, sqlite_url: str) -> None:
+    """A module that is one file without a package is another one once that file has changed."""
+    garden.plant("good", with_route("good"))
+    settings = settings_for(sqlite_url, "good")
+    file = garden.folder / "alone.py"
+    file.write_text("it = 1")
+    marks = set()
+    for text in ("it = 1", "it = 2 + 2"):
+        file.write_text(text)
+        point = importlib.metadata.EntryPoint("good", "alone", "tessera.modules")
+        found = dataclasses.replace(find()["good"], entry_points=(point,))
+        marks.add(preflight.fingerprint(found, settings))
+    assert len(marks - {None}) == 2
 
 
 SERVICE = """

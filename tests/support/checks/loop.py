@@ -205,6 +205,32 @@ LOOP = [
                 return file.read()
         """,
     ),
+    *(
+        bodies(
+            "T502",
+            f"a file that a helper opens: {call}",
+            bad=f"""
+            from pathlib import Path
+
+            def load():
+                return {call}
+
+            async def read():
+                return load()  #<
+            """,
+            good=f"""
+            import asyncio
+            from pathlib import Path
+
+            def load():
+                return {call}
+
+            async def read():
+                return await asyncio.to_thread(load), Path("x").name
+            """,
+        )
+        for call in ('open("x").name', 'Path("x").read_text()', 'Path("x").write_bytes(b"")')
+    ),
     bodies(
         "T501",
         "with arguments that are given already",

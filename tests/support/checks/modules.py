@@ -41,6 +41,14 @@ def editable(points: str) -> Callable[[Garden], None]:
     return prepare
 
 
+def told_elsewhere(garden: Garden) -> None:
+    """An editable install whose entry points are in a setup.cfg."""
+    editable("")(garden)
+    file = garden.folder / "tree" / "pyproject.toml"
+    text = file.read_text()
+    file.write_text(text.replace("[project]\n", '[project]\ndynamic = ["entry-points"]\n', 1))
+
+
 def beside(points: str) -> Callable[[Garden], None]:
     """A pyproject.toml of `planted-bad` beside what an earlier build has left."""
     return lambda garden: write_project(garden.folder, points)
@@ -181,6 +189,13 @@ MODULES = [
         "an entry point that is new in pyproject.toml",
         Plot(minimal("bad"), prepare=editable('bad = "planted_bad.module"\nnew = "x.module"')),
         Plot(minimal("bad"), prepare=editable('bad = "planted_bad.module"')),
+        at="tree/pyproject.toml",
+    ),
+    Case(
+        "T008",
+        "no entry points in pyproject.toml, which are told elsewhere",
+        Plot(minimal("bad"), prepare=editable("")),
+        Plot(minimal("bad"), prepare=told_elsewhere),
         at="tree/pyproject.toml",
     ),
     Case(

@@ -127,6 +127,20 @@ RESPONSES = [
     ),
     routes(
         "T202",
+        "kept back in part",
+        head="""
+        class Owner(Schema):
+            name: str
+            password: str
+
+        class Kept(Schema):
+            owner: Owner
+        """,
+        bad=answers("Kept", "response_model_exclude={'owner': {'name'}}"),
+        good=answers("Kept", "response_model_exclude={'owner': True}"),
+    ),
+    routes(
+        "T202",
         "hidden, but for a serializer",
         head="""
         from pydantic import SecretStr, field_serializer
