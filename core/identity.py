@@ -16,7 +16,7 @@ import structlog
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from core.errors import Forbidden, Unauthenticated, Unavailable
+from core.errors import Forbidden, Problem, Unauthenticated, Unavailable
 
 log = structlog.get_logger("tessera.identity")
 
@@ -75,14 +75,19 @@ class Asked:
         limit = asyncio.timeout(self.SECONDS)
         try:
             async with limit:
-                return await self._authenticator(connection)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            log.error("an authenticator gave no answer", module=self._module, seconds=self.SECONDS)
-            raise Unavailable("Who is calling cannot be found out just now.") from None
-        except SystemExit as error:
-            raise RuntimeError(f"the authenticator of {self._module} raised SystemExit") from error
+                found = await self._authenticator(connection)
+            if found is not None:
+                _refuse_stranger(found, self._authenticator)
+        except Problem:
+            raise
+        except (Exception, SystemExit) as error:
+            if limit.expired():
+                told = "an authenticator gave no answer"
+                log.error(told, module=self._module, seconds=self.SECONDS)
+                raise Unavailable("Who is calling cannot be found out just now.") from None
+            log.error("an authenticator failed", module=self._module, reason=repr(error))
+            raise RuntimeError(f"the authenticator of {self._module} failed") from error
+        return found
 
 
 def _refuse_stranger(found: object, authenticator: object) -> None:

@@ -22,9 +22,9 @@ STRANGE = {
 
 @pytest.mark.parametrize("answer", STRANGE)
 def test_an_authenticator_that_is_wrong_lets_nobody_in(
-    answer: str, garden: Garden, sqlite_url: str
+    answer: str, garden: Garden, sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever an authenticator gives that is no Principal opens no door."""
+    """Whatever an authenticator gives that is no Principal opens no door, and the log names it."""
     garden.plant("good", with_route("good", access="requires()"))
     garden.plant(
         "odd",
@@ -42,6 +42,8 @@ def test_an_authenticator_that_is_wrong_lets_nobody_in(
     app = app_for(sqlite_url, "good", "odd")
     with TestClient(app, raise_server_exceptions=False) as client:
         assert client.get("/v1/good").status_code == 500
+    [told] = [it for it in caplog.messages if "an authenticator failed" in it]
+    assert "'module': 'odd'" in told
 
 
 def test_a_readiness_check_may_raise_anything(garden: Garden, sqlite_url: str) -> None:
