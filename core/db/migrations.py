@@ -20,7 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db.differences import describe, missing_checks
+from core.db.differences import defaults_differ, describe, missing_checks
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
 from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable, text_of
@@ -219,7 +219,7 @@ def _context(connection: Connection, module: ModuleMigrations) -> MigrationConte
         connection,
         opts={
             "version_table": module.version_table,
-            "compare_server_default": True,
+            "compare_server_default": defaults_differ,
             "include_name": config.attributes["include_name"],
             "include_object": config.attributes["include_object"],
         },

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from alembic import context
 
+from core.db.differences import defaults_differ
+
 config = context.config
 connection = config.attributes["connection"]
 
 context.configure(
     connection=connection,
     version_table=config.attributes["version_table"],
-    compare_server_default=True,
+    compare_server_default=defaults_differ,
     target_metadata=config.attributes["metadata"],
     include_name=config.attributes["include_name"],
     include_object=config.attributes["include_object"],

@@ -117,6 +117,13 @@ MIGRATED = [
         for default in ("sa.text('0')", "'0'", "sa.func.now()", "sa.text('(1 + 1)')")
     ),
     Case(
+        "T401",
+        "a default that the migration needed for the rows that were there",
+        migrated(with_column(), models=defaulted("'0'")),
+        migrated(with_column("'0'"), models=table("things") + "    name: str\n"),
+        at="planted_bad:migrations",
+    ),
+    Case(
         "T402",
         "a migration that fails from nothing",
         migrated("op.drop_table('bad_olds')"),
