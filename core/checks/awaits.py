@@ -8,7 +8,7 @@ about, put into text, or whose truth is asked.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from core.checks.code import Unit
 from core.checks.context import CheckContext
@@ -51,14 +51,9 @@ def _used(unit: Unit) -> set[str]:
 
 def _only_asked(unit: Unit, node: ast.AST) -> Iterator[ast.Name]:
     """The names whose truth or likeness a node asks, and which it passes on to nobody."""
-    if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
-        yield from _names(node.test)
-    elif isinstance(node, ast.comprehension):
-        for condition in node.ifs:
-            yield from _names(condition)
-    elif isinstance(node, ast.match_case) and node.guard is not None:
-        yield from _names(node.guard)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+    for condition in _conditions(node):
+        yield from _names(condition)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield from _names(node.operand)
     elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
         for value in node.values[:-1]:  # a coroutine is true, so it is never what `and` gives
@@ -69,6 +64,17 @@ def _only_asked(unit: Unit, node: ast.AST) -> Iterator[ast.Name]:
     elif isinstance(node, ast.Call) and unit.resolve(node.func) in _ASKED:
         for value in node.args:
             yield from _names(value)
+
+
+def _conditions(node: ast.AST) -> Sequence[ast.expr]:
+    """What decides which way a node goes."""
+    if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
+        return [node.test]
+    if isinstance(node, ast.comprehension):
+        return node.ifs
+    if isinstance(node, ast.match_case) and node.guard is not None:
+        return [node.guard]
+    return []
 
 
 def _names(test: ast.expr) -> Iterator[ast.Name]:
@@ -151,12 +157,9 @@ def _asked(context: CheckContext, unit: Unit, node: ast.expr) -> Iterator[Findin
 
 def _tested(unit: Unit, node: ast.AST) -> Iterator[ast.expr]:
     """The expressions whose truth, or likeness to another, a node asks."""
-    if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
-        yield from _parts(node.test)
-    elif isinstance(node, ast.comprehension):
-        for condition in node.ifs:
-            yield from _parts(condition)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+    for condition in _conditions(node):
+        yield from _parts(condition)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield node.operand
     elif isinstance(node, ast.BoolOp):
         yield from node.values[:-1]

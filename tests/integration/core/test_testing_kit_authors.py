@@ -35,16 +35,19 @@ def tea():
     return User(name="Ann", email="ann@kit.example", role="user")
 
 async def test_one(url, app_factory, session):
+    '''What it wrote and did not commit is gone afterwards.'''
     app_factory(["users"], database_url=url)
     session.add(tea())
     await session.flush()
 
 def test_two(url, app_factory, sync_session):
+    '''The same of a plain test.'''
     app_factory(["users"], database_url=url)
     sync_session.add(tea())
     sync_session.flush()
 
 async def test_three(url, app_factory, session):
+    '''Neither has left anything.'''
     app_factory(["users"], database_url=url)
     assert (await session.exec(select(User.id))).all() == []
 """

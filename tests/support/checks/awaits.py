@@ -240,6 +240,29 @@ AWAITS = [
     ),
     bodies(
         "T504",
+        "a guard of a case",
+        bad="""
+        async def allowed():
+            return False
+
+        async def read(kind):
+            match kind:
+                case 1 if allowed():  #<
+                    return 1
+        """,
+        good="""
+        async def allowed():
+            return False
+
+        async def read(kind):
+            may = await allowed()
+            match kind:
+                case 1 if may:
+                    return 1
+        """,
+    ),
+    bodies(
+        "T504",
         "every one of many",
         bad="""
         async def save():

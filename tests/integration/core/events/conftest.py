@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,16 @@ class Bells:
         assert self.app.lifecycle is not None
         await self.app.lifecycle.swap(settings_for(self.url, *modules, **self.sections))
         await self.app.lifecycle.settled()
+
+    async def put(self, data: bytes, *, headers: Mapping[str, str], **where: Any) -> None:
+        """A message of a stranger on the tower's topic; `where` are its key and partition."""
+        from confluent_kafka import Producer
+
+        section = self.sections["kafka"]
+        producer = Producer({"bootstrap.servers": section["bootstrap_servers"]})
+        topic = f"{section['topic_prefix']}.tower"
+        producer.produce(topic, data, headers=[*headers.items()], **where)
+        assert await asyncio.to_thread(producer.flush, 20) == 0
 
     def goes_wrong(self, bell: int, error: BaseException) -> None:
         """Let the ledger's handler raise for one bell."""

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Producer
 from sqlalchemy import text
 
 from core.events.operations import failed, replay, retry
@@ -37,11 +36,8 @@ async def put(
         "ce_sequence": "1",
     }
     told = {**usual, **attributes} if headers is None else headers
-    section = bells.sections["kafka"]
-    producer = Producer({"bootstrap.servers": section["bootstrap_servers"]})
     data = json.dumps({"bell": int(key), "count": 1}).encode() if value is None else value
-    producer.produce(f"{section['topic_prefix']}.tower", data, key=key, headers=[*told.items()])
-    assert await asyncio.to_thread(producer.flush, 20) == 0
+    await bells.put(data, headers=told, key=key)
 
 
 async def test_each_event_has_one_effect_and_those_of_a_key_are_in_order(kafka_bells: Any) -> None:
@@ -235,8 +231,6 @@ async def test_strangers_of_one_subject_and_offset_are_all_kept(kafka_bells: Any
     bells = kafka_bells
     await bells.strike(5)
     await bells.effects(1)
-    section = bells.sections["kafka"]
-    producer = Producer({"bootstrap.servers": section["bootstrap_servers"]})
     for partition in range(4):
         told = {
             "ce_specversion": "1.0",
@@ -245,9 +239,7 @@ async def test_strangers_of_one_subject_and_offset_are_all_kept(kafka_bells: Any
             "ce_type": "tower.bell_struck.v1",
             "ce_subject": "900",
         }
-        topic = f"{section['topic_prefix']}.tower"
-        producer.produce(topic, b"{bad", partition=partition, headers=[*told.items()])
-    assert await asyncio.to_thread(producer.flush, 20) == 0
+        await bells.put(b"{bad", headers=told, partition=partition)
     await bells.dead(1)
     await bells.strike(*range(100, 120))
     assert len(await bells.effects(21)) == 21

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Producer
 
 from core.events.kafka.cloudevents import STRAY
 from core.events.operations import failed, retry
@@ -41,12 +39,8 @@ async def put(
         "ce_subject": str(bell),
         **more,
     }
-    section = bells.sections["kafka"]
-    producer = Producer({"bootstrap.servers": section["bootstrap_servers"]})
     data = json.dumps({"bell": bell, "count": count}).encode() if value is None else value
-    topic = f"{section['topic_prefix']}.tower"
-    producer.produce(topic, data, partition=partition, headers=[*headers.items()])
-    assert await asyncio.to_thread(producer.flush, 20) == 0
+    await bells.put(data, headers=headers, partition=partition)
 
 
 async def test_a_strangers_version_stays_free_for_the_publisher(kafka_bells: Any) -> None:
