@@ -5,6 +5,9 @@ if __name__ == "__main__":
 
     main()
 else:
+    from core import collector
+
+    collector.be_patient()  # before the imports of a start
     # Not for the command line: `tessera --help` should not wait for a web framework.
     from core.app import create_app
 

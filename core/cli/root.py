@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from core import __version__, ending
+from core import __version__, collector, ending
 from core.errors import ConfigurationError, TesseraError
 from core.verbs import VERBS, installed
 
@@ -99,6 +99,7 @@ def build() -> typer.Typer:
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code, whatever modules left in it."""
+    collector.be_patient()
     try:
         run()
     except SystemExit as end:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import aiosqlite
-import asyncpg
 from sqlalchemy import Connection, NullPool, PoolResetState, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import MissingGreenlet
@@ -23,6 +22,8 @@ from core.errors import ConfigurationError
 from core.events.recording import Recorder
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from core.settings import DatabaseSettings
 
 __all__ = ["SCOPE_DATABASE", "Database"]
@@ -150,6 +151,8 @@ def _postgresql_engine(url: URL, *, statement_seconds: float, **options: Any) ->
 
 
 async def _connect_postgresql(url: URL, *args: Any, **options: Any) -> asyncpg.Connection:
+    import asyncpg  # on SQLite no process pays for it
+
     try:
         return await asyncpg.connect(*args, **options)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -79,7 +79,9 @@ async def upgrade(
     """
     async with _locked(database, wait) as engine:
         return [
-            await _move(engine, module, lambda config: command.upgrade(config, "head"))
+            await _move(
+                engine, module, lambda config: command.upgrade(config, "head"), forward=True
+            )
             for module in modules
             if module.location
         ]
@@ -165,16 +167,25 @@ async def _locked(database: Database, wait: float) -> AsyncIterator[AsyncEngine]
 
 
 async def _move(
-    engine: AsyncEngine, module: ModuleMigrations, action: Callable[[Config], None]
+    engine: AsyncEngine,
+    module: ModuleMigrations,
+    action: Callable[[Config], None],
+    *,
+    forward: bool = False,
 ) -> MigrationResult:
-    """Run one module's migrations in one transaction; what they raise becomes its failure."""
+    """Run one module's migrations in one transaction; what they raise becomes its failure.
+
+    `forward`: nothing is done when no revision waits, which every start but the first one finds.
+    """
     before = after = None
     failure: ModuleFailure | None = None
     try:
         async with engine.begin() as connection:
             before = after = await connection.run_sync(_current, module)
             with step(module.module, MIGRATION):
-                module.pending(before)  # says clearly what Alembic would not
+                waiting = module.pending(before)  # says clearly what Alembic would not
+                if forward and not waiting:
+                    return MigrationResult(module.module, before, before)
                 await connection.run_sync(lambda sync: action(module.config(connection=sync)))
             after = await connection.run_sync(_current, module)
             await connection.run_sync(_no_orphans)

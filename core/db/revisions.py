@@ -87,7 +87,7 @@ class ModuleMigrations:
         config.attributes.update(
             attributes,
             version_table=self.version_table,
-            metadata=self.metadata(),
+            metadata=self.metadata,  # made when asked for: a start with nothing to do needs none
             include_name=self._include_name,
             include_object=self._include_object,
         )

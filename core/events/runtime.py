@@ -20,7 +20,6 @@ from core.events.groups import EventPlan, register
 from core.events.handling import SQLITE_SECONDS, Handling
 from core.events.leases import AllBuckets, BucketLeases, Leases
 from core.events.relay import Relay
-from core.events.signals import Signals
 from core.steps import leave_behind
 
 if TYPE_CHECKING:
@@ -87,6 +86,8 @@ class EventRuntime:
             return
         arm(os.environ)
         if self._database.dialect == "postgresql":
+            from core.events.signals import Signals  # its driver; on SQLite nobody pays for it
+
             self._begin("signals", Signals(self._database.url, self._bell).run())
         if not self.delivering:
             return

@@ -16,7 +16,7 @@ context.configure(
     connection=connection,
     version_table=config.attributes["version_table"],
     compare_server_default=defaults_differ,
-    target_metadata=config.attributes["metadata"],
+    target_metadata=config.attributes["metadata"](),
     include_name=config.attributes["include_name"],
     include_object=config.attributes["include_object"],
     # SQLite alters a table by making it anew; Alembic calls that a batch.
