@@ -77,6 +77,7 @@ def declare(hooks: Hooks, section: ModuleSection, claims: Claims) -> Declaration
                 f"the {kind} {shown!r} is already claimed by {claims[claim]!r}",
                 remedy="rename it, or disable one of the two modules",
                 code=_CLASHES[kind],
+                rival=claims[claim],
             )
     claims.update(mine)
     return declared

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi.exceptions import DependencyScopeError
@@ -34,18 +35,30 @@ def find() -> dict[str, Found]:
     by_id: dict[str, list[importlib.metadata.EntryPoint]] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
         by_id.setdefault(entry.name, []).append(entry)
-    return {name: _describe(name, offered) for name, offered in sorted(by_id.items())}
+    # Each question for a distribution's name parses its metadata, README and all.
+    owners = {id(e.dist): _owner(e.dist) for offered in by_id.values() for e in offered}
+    return {name: _describe(name, offered, owners) for name, offered in sorted(by_id.items())}
 
 
-def _describe(name: str, offered: list[importlib.metadata.EntryPoint]) -> Found:
+def _owner(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
+    """Its name and version; empty when an entry point has none."""
+    if distribution is None:
+        return "", ""
+    told = distribution.metadata
+    return told["Name"], told["Version"]
+
+
+def _describe(
+    name: str,
+    offered: list[importlib.metadata.EntryPoint],
+    owners: Mapping[int, tuple[str, str]],
+) -> Found:
     # The same distribution can stand twice on sys.path (an editable install and its metadata).
-    unique = {(entry.value, entry.dist.name if entry.dist else ""): entry for entry in offered}
+    unique = {(entry.value, owners[id(entry.dist)][0]): entry for entry in offered}
     first = next(iter(unique.values()))
+    distribution, version = owners[id(first.dist)]
     return Found(
-        id=name,
-        distribution=first.dist.name if first.dist else "",
-        version=first.dist.version if first.dist else "",
-        entry_points=tuple(unique.values()),
+        id=name, distribution=distribution, version=version, entry_points=tuple(unique.values())
     )
 
 

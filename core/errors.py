@@ -72,17 +72,19 @@ class ModuleFailure(TesseraError):
     """A module cannot be part of this generation.
 
     `reason` says what is wrong and `remedy` what a person can do about it; `code` is the one under
-    which `check` tells of it, and `place` where, when that is not the module as a whole.
+    which `check` tells of it, and `place` where, when that is not the module as a whole. `rival` is
+    the module but for which this one would live.
     """
 
     def __init__(
-        self, reason: str, *, remedy: str = "", code: str = "T001", place: str = ""
+        self, reason: str, *, remedy: str = "", code: str = "T001", place: str = "", rival: str = ""
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
         self.code = code
         self.place = place
+        self.rival = rival
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.remedy})" if self.remedy else self.reason

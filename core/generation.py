@@ -234,9 +234,13 @@ def compose(
                 authenticators=authenticators,
             )
             generation.warm()
-            return generation
         except StartFailure as failed:
             known.update(failed.failures)
+            continue
+        spoilers = {i: f for i, f in generation.registry.spoilers().items() if i not in known}
+        if not spoilers:
+            return generation
+        known.update(spoilers)  # what they had claimed is free for whoever lost to them
 
 
 def _checks_of(hooks: Hooks, context: ModuleContext) -> Mapping[str, Callable[[], Any]]:

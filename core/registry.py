@@ -52,6 +52,7 @@ class Module:
     hooks: Hooks | None = None
     declared: Declarations = field(default_factory=Declarations)
     cause: BaseException | None = None
+    failure: ModuleFailure | None = None
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -61,6 +62,7 @@ class Module:
     def fail(self, failure: ModuleFailure) -> None:
         """Out of this generation, with a reason that a person can act on."""
         self.state = "failed"
+        self.failure = failure
         self.reason = failure.reason
         self.remedy = failure.remedy
         self.code = failure.code
@@ -113,6 +115,11 @@ class Registry:
     def permissions(self) -> dict[str, Permission]:
         """Every permission that an enabled module declares, by name."""
         return {p.name: p for module in self.enabled for p in module.declared.permissions}
+
+    def spoilers(self) -> dict[str, ModuleFailure]:
+        """Those that failed after they had kept another one out: it lives without them."""
+        rivals = {module.failure.rival for module in self.failed if module.failure}
+        return {m.id: m.failure for m in self.failed if m.id in rivals and m.failure}
 
     def fail_dependents(self) -> None:
         """Take out whatever requires a module that is out."""
@@ -275,7 +282,11 @@ def _check_neighbours(module: Module, modules: Mapping[str, Module]) -> None:
         other = modules.get(rival)
         if other is not None and other.state == "enabled":
             module.fail(
-                ModuleFailure(f"it cannot live beside {rival!r}", remedy="disable one of the two")
+                ModuleFailure(
+                    f"it cannot live beside {rival!r}",
+                    remedy="disable one of the two",
+                    rival=rival,
+                )
             )
             return
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution
@@ -25,7 +26,7 @@ def check_installed() -> Iterator[Finding]:
     """T008, for every distribution whose source tree is there, and for the tree one stands in."""
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
-        name = distribution.name or ""
+        name = _name(distribution)
         if name in seen:  # Python takes the first on its path, too
             continue
         seen.add(name)
@@ -36,6 +37,13 @@ def check_installed() -> Iterator[Finding]:
     name = _name_of(file)
     if name and _normal(name) not in {_normal(it) for it in seen}:
         yield from _differences(file, _written(file, name) or {}, {})
+
+
+def _name(distribution: Distribution) -> str:
+    """Its name, without parsing the rest: `distribution.name` reads a whole README with it."""
+    told = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    found = re.search(r"^Name:\s*(\S+)", told, re.MULTILINE)
+    return found[1] if found else distribution.name or ""
 
 
 def _name_of(file: Path) -> str:

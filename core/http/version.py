@@ -131,6 +131,7 @@ class VersionApp(FastAPI):
                 f"belongs to {owner.module!r} already",
                 remedy="choose another prefix, or disable one of the two modules",
                 code="T004",
+                rival=owner.module,
             )
         if segment in RESERVED:
             raise ModuleFailure(

@@ -92,3 +92,39 @@ def test_what_both_routes_are_is_said(garden: Garden, sqlite_url: str) -> None:
     with serving(sqlite_url, "bad") as client:
         reason = client.get("/readyz").json()["modules"]["bad"]["reason"]
         assert re.search(r"module\.py:\d+ and .*module\.py:\d+; only the first", reason)
+
+
+SHARED = """
+import planted_good.contracts as contracts
+
+@hookimpl
+def services(): return {contracts.Shared: lambda context: None}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (with_route("first", access="") + SHARED, with_route("second") + SHARED),
+        (
+            with_route("first", access=""),
+            with_route("second").replace('"1.0"', '"1.0", conflicts=("first",)'),
+        ),
+    ],
+    ids=["a service", "a conflict"],
+)
+def test_who_fails_keeps_nobody_out(
+    first: str, second: str, garden: Garden, sqlite_url: str
+) -> None:
+    """A module that fails after it has claimed a service, or that another one cannot live beside,
+    does not keep that other one out."""
+    garden.plant("good", with_route("good"))
+    garden.file("planted_good", "contracts.py", "class Shared: pass\n")
+    garden.plant("first", first)
+    garden.plant("second", second)
+    with serving(sqlite_url, "good", "first", "second") as client:
+        modules = client.get("/readyz").json()["modules"]
+        assert modules["first"]["state"] == "failed"
+        assert "GET /first" in modules["first"]["reason"]
+        assert modules["second"] == {"state": "enabled"}
+        assert client.get("/v1/second").json() == {"module": "second"}

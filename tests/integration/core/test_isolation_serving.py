@@ -93,7 +93,8 @@ def test_an_authenticator_that_hangs_is_given_up(
         answer = client.get("/v1/good")
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "1"
-        assert "bad" not in answer.text
+        told = {k: v for k, v in answer.json().items() if k != "request_id"}  # hex may spell it
+        assert "bad" not in str(told)
 
 
 def test_readiness_checks_that_hang_cost_the_time_of_one(
