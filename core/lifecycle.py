@@ -135,9 +135,11 @@ class Lifecycle:
         """What notes the modules that block or end this process; it is closed when all is well."""
         self._watch.close()
         fingerprints = await asyncio.to_thread(preflight.fingerprints_of, settings)
+        strangers = await asyncio.to_thread(preflight.fingerprints_of, settings, ours=False)
         watch = contextlib.ExitStack()
+        if strangers:
+            watch.enter_context(marks.writing(strangers))
         if fingerprints:
-            watch.enter_context(marks.writing(fingerprints))
             watch.enter_context(watchdog.starting(fingerprints))
         return watch
 

@@ -3,7 +3,8 @@
 A module whose step blocked the process or ended it, though it had passed its rehearsal, is noted in
 ``var/blocked.json`` and kept out as long as its files and settings are the same. The watchdog notes
 the first; for the second the step under way is written down while modules start, and whoever starts
-next finds the note of a process that is gone.
+next finds the note of a process that is gone. It may have been killed from outside (no memory, an
+impatient supervisor), so a module is suspected once and kept out from the second time on.
 """
 
 from __future__ import annotations
@@ -11,15 +12,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from core import files, steps
 from core.errors import ModuleFailure
 from core.steps import Step
 
+log = structlog.get_logger("tessera.preflight")
+
 KEPT = Path("var/blocked.json")
+SUSPECTS = Path("var/suspects.json")
+NOBODY: Mapping[str, str] = {"mark": "of no module"}
 UNDER_WAY = "under-way-*"
 ROOM = 200
 """Bytes for the step under way, which is written in place."""
@@ -36,6 +44,22 @@ def note(step: Step, what: str, fingerprints: Fingerprints) -> bool:
 def _note(module: str, reason: str, fingerprints: Fingerprints) -> bool:
     entry = {"reason": reason, "mark": fingerprints.get(module)}
     return files.write_json(KEPT, {**files.read_json(KEPT), module: entry})
+
+
+def _suspect(module: str, doing: str, before: Mapping[str, Any]) -> None:
+    """Note that a process ended in a module's step; the second time it is the module's doing."""
+    reason = f"{doing} ended the whole process at the start of {before['at']}"
+    mark, suspects = before["marks"].get(module), files.read_json(SUSPECTS)
+    if suspects.get(module, NOBODY).get("mark") == mark:
+        _forgive([module])
+        _note(module, f"{reason}, the second time", before["marks"])
+        return
+    log.warning(
+        "a process ended while a module was at work; once more and it stays out",
+        module=module,
+        reason=reason,
+    )
+    files.write_json(SUSPECTS, {**suspects, module: {"reason": reason, "mark": mark}})
 
 
 def recall(fingerprints: Fingerprints) -> dict[str, ModuleFailure]:
@@ -76,10 +100,19 @@ def writing(fingerprints: Fingerprints) -> Iterator[None]:
         os.pwrite(file, head, 0)
         with steps.listening(tell):
             yield
+        _forgive(fingerprints)
     finally:
         begun = False
         os.close(file)
         path.unlink(missing_ok=True)
+
+
+def _forgive(modules: Iterable[str]) -> None:
+    """Suspect these no longer: they have let a process live."""
+    suspects = files.read_json(SUSPECTS)
+    rest = {name: entry for name, entry in suspects.items() if name not in set(modules)}
+    if rest != suspects:
+        files.write_json(SUSPECTS, rest)
 
 
 def end_writing() -> None:
@@ -102,8 +135,7 @@ def _bury_the_dead() -> None:
             before = json.loads(head)
             module, _, doing = rest.strip().partition("\t")
             if module:
-                reason = f"{doing} ended the whole process at the start of {before['at']}"
-                _note(module, reason, before["marks"])
+                _suspect(module, doing, before)
         path.unlink(missing_ok=True)
 
 

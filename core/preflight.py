@@ -61,19 +61,22 @@ def failures_of(settings: Settings, *, unset: bool | None = None) -> dict[str, M
     if not wanted(settings, unset=unset):
         return {}
     failures = marks.recall({m.id: fingerprint(m, settings) for m in _enabled(settings)})
-    # What came in one piece with core is as much to be trusted as core, which runs already.
-    strangers = [
-        module
-        for module in _enabled(settings)
-        if module.distribution != DISTRIBUTION and module.id not in failures
-    ]
+    strangers = [m for m in _enabled(settings) if not _is_ours(m) and m.id not in failures]
     return failures | inspect(strangers, settings)
 
 
-def fingerprints_of(settings: Settings) -> dict[str, str | None]:
-    """The fingerprint of each enabled module; none where the settings want no preflight."""
+def fingerprints_of(settings: Settings, *, ours: bool = True) -> dict[str, str | None]:
+    """The fingerprint of each enabled module; none where the settings want no preflight.
+
+    Without `ours` only of those that did not come with core.
+    """
     enabled = _enabled(settings) if wanted(settings) else []
-    return {module.id: fingerprint(module, settings) for module in enabled}
+    return {m.id: fingerprint(m, settings) for m in enabled if ours or not _is_ours(m)}
+
+
+def _is_ours(module: Found) -> bool:
+    """What came in one piece with core is as much to be trusted as core, which runs already."""
+    return module.distribution == DISTRIBUTION
 
 
 def _enabled(settings: Settings) -> list[Found]:

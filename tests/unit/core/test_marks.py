@@ -43,15 +43,28 @@ def die(doing: str) -> None:
 
 
 def test_the_step_that_ended_a_process_is_found() -> None:
-    """The next process names module and step, and clears away what the last one left."""
+    """The second time the next process names module and step; it clears away what was left."""
+    die("its lifespan")
+    assert marks.recall({"bad": "print", "other": "else"}) == {}, "it may have been killed"
     die("its lifespan")
     assert list(Path("var").glob("under-way-*"))
     found = marks.recall({"bad": "print", "other": "else"})
     assert list(found) == ["bad"]
     assert found["bad"].reason.startswith("its lifespan ended the whole process at the start of")
+    assert found["bad"].reason.endswith(", the second time")
     assert not list(Path("var").glob("under-way-*"))
     assert list(marks.recall({"bad": "print"})) == ["bad"], "it stays"
     assert marks.recall({"bad": "another print"}) == {}, "until its files change"
+
+
+def test_a_process_that_was_killed_once_blames_nobody() -> None:
+    """A death is forgotten when a start went well in between, or the module has changed."""
+    die("its lifespan")
+    marks.recall({"bad": "print"})
+    with marks.writing({"bad": "print"}):
+        pass  # a start that is well
+    die("its lifespan")
+    assert marks.recall({"bad": "print"}) == {}
 
 
 def test_a_migration_may_be_interrupted() -> None:
