@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core.errors import Refused
+from core.aside import aside
+from core.errors import ModuleFailure, Refused
 
 if TYPE_CHECKING:
     from core.registry import Module, Registry
@@ -31,7 +32,6 @@ def inspect() -> Registry:
     Nothing is started: what failed in the last start of the server is taken from its note.
     """
     from core import last_start, preflight
-    from core.aside import aside
     from core.generation import compose
     from core.logs import configure_logging
     from core.process import Resources
@@ -46,7 +46,20 @@ def inspect() -> Registry:
         if name in registry.modules and registry[name].state == "enabled":
             registry[name].fail(failure)
     registry.fail_dependents()
+    _try_commands(registry, settings)
     return registry
+
+
+def _try_commands(registry: Registry, settings: Settings) -> None:
+    """Note whose commands cannot be made: such a module serves, and is told of all the same."""
+    from core.cli.runner import command_of
+
+    for module in registry.enabled:
+        try:
+            aside(command_of, module, settings)
+        except ModuleFailure as failure:
+            module.reason, module.remedy = failure.reason, failure.remedy
+            module.cause = failure.__cause__
 
 
 @app.command("list")
@@ -103,25 +116,38 @@ def _print(table: Table) -> None:
 
 @app.command("info")
 def info(
-    module: Annotated[str, typer.Argument(help="The module's id.")], as_json: AsJson = False
+    modules: Annotated[list[str], typer.Argument(metavar="MODULE", help="The modules' ids.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Everything about one module: what it offers, what it needs, why it failed."""
+    """Everything about modules: what they offer, what they need, why they failed.
+
+    Exits with 1 when one has failed. JSON is an object for one module, a list for several.
+    """
     registry = inspect()
-    if module not in registry.modules:
+    if unknown := [name for name in modules if name not in registry.modules]:
         known = ", ".join(registry.modules) or "none"
-        raise Refused(f"there is no module {module!r}; known: {known}")
-    found = registry[module]
-    document = as_document(found) | _offers(found)
+        raise Refused(f"there is no module {unknown[0]!r}; known: {known}")
+    found = [registry[name] for name in dict.fromkeys(modules)]
     if as_json:
-        typer.echo(json.dumps(document, indent=2))
+        documents = [as_document(it) | _offers(it) for it in found]
+        typer.echo(json.dumps(documents if len(found) > 1 else documents[0], indent=2))
     else:
-        for key, value in document.items():
-            text = ", ".join(value) if isinstance(value, list) else value
-            typer.echo(f"{key:<13} {text or '-'}")
-        if found.cause is not None:
-            typer.echo("".join(traceback.format_exception(found.cause)), err=True)
-    if found.state == "failed":
+        for index, it in enumerate(found):
+            _print_info(it, apart=index > 0)
+    if any(it.state == "failed" for it in found):
         raise typer.Exit(1)
+
+
+def _print_info(module: Module, *, apart: bool) -> None:
+    if apart:
+        typer.echo()
+    for key, value in (as_document(module) | _offers(module)).items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        typer.echo(f"{key:<13} {text or '-'}")
+    if module.state == "disabled":
+        typer.echo("It is not loaded: what it offers is known once it is enabled.")
+    if module.cause is not None:
+        typer.echo("".join(traceback.format_exception(module.cause)), err=True)
 
 
 def _offers(module: Module) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from core import registry as registries
 from core.context import Context
 from core.discovery import summarise
-from core.errors import Refused
+from core.errors import ModuleFailure, Refused
 from core.settings import Settings, load_settings
 
 T = TypeVar("T")
@@ -52,14 +52,25 @@ def module_commands() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for module in registries.load_carefully(settings).enabled:
         try:
-            command = _command_of(module, settings)
-        except (Exception, SystemExit) as error:  # it must not take the other verbs with it
-            told = f"the commands of {module.id} cannot be made: {summarise(error)}"
-            typer.echo(f"tessera: {told}; mend {module.id}, or disable it", err=True)
+            command = command_of(module, settings)
+        except ModuleFailure as failure:  # it must not take the other verbs with it
+            told = failure.reason.replace("its commands", f"the commands of {module.id}", 1)
+            typer.echo(f"tessera: {told}; {failure.remedy}", err=True)
             continue
         if command is not None:
             found[module.id] = command
     return found
+
+
+def command_of(module: registries.Module, settings: Settings) -> Any:
+    """A module's commands, ready to run; None when it has none. Raises ModuleFailure."""
+    try:
+        return _command_of(module, settings)
+    except (Exception, SystemExit) as error:
+        raise ModuleFailure(
+            f"its commands cannot be made: {summarise(error)}",
+            remedy=f"mend {module.id}, or disable it",
+        ) from error
 
 
 def _command_of(module: registries.Module, settings: Settings) -> Any:

@@ -282,14 +282,16 @@ def unquoted(text: str) -> str:
     return re.sub(r"[\\\"']", "", text)
 
 
-@pytest.mark.parametrize("name", ["leaving", "route", "slow"])
-def test_info_tells_of_a_fault(faulty: Faulty, name: str) -> None:
-    """``modules info`` gives reason and remedy: in the child, when built, when started."""
+def test_info_tells_of_each_fault(faulty: Faulty) -> None:
+    """``modules info`` gives the reason and the remedy of every one of them."""
     deployment, server = faulty
-    done = deployment.run("modules", "info", name)
+    done = deployment.run("modules", "info", "--json", *WRONG)
     assert done.returncode == 1
-    assert WRONG[name][1] in done.stdout
-    assert modules_of(server)[name]["remedy"] in done.stdout
+    told, shown = modules_of(server), {it["id"]: it for it in json.loads(done.stdout)}
+    assert set(shown) == set(WRONG)
+    for name, (_, reason) in WRONG.items():
+        assert reason in shown[name]["reason"], name
+        assert shown[name]["remedy"] == told[name]["remedy"], name
 
 
 def test_what_a_module_takes_is_put_back_and_told(

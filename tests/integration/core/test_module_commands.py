@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def test_commands_that_cannot_be_made_take_no_other_with_them(home: Installation
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[0].startswith(LEFT_OUT)
     assert "Traceback" not in refused.stderr
+
+
+def test_commands_that_cannot_be_made_are_told_of_by_list_and_info(home: Installation) -> None:
+    """The module serves and is enabled; `modules list` and `modules info` say what is wrong."""
+    listed = home.run("modules", "list", "--json")
+    modules = {it["id"]: it for it in json.loads(listed.stdout)}
+    assert listed.returncode == 0
+    assert modules["good"]["reason"] == ""
+    assert modules["bad"]["state"] == "enabled"
+    assert modules["bad"]["reason"].startswith("its commands cannot be made: NameError: name 'Pa")
+    info = home.run("modules", "info", "good", "bad")
+    assert info.returncode == 0
+    assert "mend bad, or disable it" in info.stdout
 
 
 @pytest.mark.parametrize("verb", ["db", "good"])
