@@ -18,6 +18,7 @@ from core.errors import ModuleFailure, Refused
 
 if TYPE_CHECKING:
     from core.registry import Module, Registry
+    from core.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Which modules there are, and how they are.")
 

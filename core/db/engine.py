@@ -30,6 +30,10 @@ __all__ = ["SCOPE_DATABASE", "Database"]
 
 CONNECT_SECONDS = 3.0
 """How long a server may take to accept a connection."""
+CLOSE_SECONDS = 2.0
+"""How long a server may take to see its connections go."""
+ANSWER_SECONDS = 5.0
+"""How long an answer is waited for beyond a statement's limit: a network may swallow it."""
 POOL_SECONDS = 5.0
 """How long a request waits for a connection before it is answered with 503."""
 BUSY_SECONDS = 5.0
@@ -102,8 +106,14 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; those in use when they are given back."""
-        await self.writer.dispose()
-        await self.reader.dispose()
+        for engine in (self.writer, self.reader):
+            pool = engine.pool
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await engine.dispose()
+            except TimeoutError:
+                if isinstance(pool, FairPool):
+                    pool.abandon()
 
 
 def _postgresql(url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:
@@ -133,6 +143,7 @@ def _postgresql_engine(url: URL, *, statement_seconds: float, **options: Any) ->
         connect_args={
             "async_creator_fn": partial(_connect_postgresql, url),
             "timeout": CONNECT_SECONDS,
+            "command_timeout": statement_seconds + ANSWER_SECONDS if statement_seconds else None,
             "prepared_statement_cache_size": PREPARED,
             "server_settings": {
                 "application_name": "tessera",

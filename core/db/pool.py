@@ -108,6 +108,14 @@ class FairPool(Pool):
         while self._idle:
             self._idle.pop().close()
 
+    def abandon(self) -> None:
+        """Drop the idle connections without a farewell, which a dead network never answers."""
+        self._disposed = True
+        while self._idle:
+            connection = self._idle.pop().dbapi_connection
+            if connection is not None:
+                self._dialect.do_terminate(connection)
+
     def status(self) -> str:
         """One line for the log."""
         in_use = self._size - self._free

@@ -171,6 +171,7 @@ def _headers(event: type[Event]) -> Document:
         "ce_time": {**text, "format": "date-time", "description": "when it was recorded"},
         "ce_subject": {**text, "description": f"the {event.aggregate}'s id"},
         "ce_sequence": {**text, "description": f"the {event.aggregate}'s version; it only grows"},
+        "ce_aggregatetype": {**text, "const": f"{event.event_module}.{event.aggregate}"},
         "content-type": {**text, "const": "application/json"},
         "traceparent": {**text, "description": "W3C trace context of the request it came from"},
     }

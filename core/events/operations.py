@@ -186,11 +186,14 @@ async def _refuse_pruned(
 
 
 def _forget(group: GroupPlan, since: datetime | None) -> Any:
-    """Take out what is still to be delivered of that time: it comes again with the rest."""
-    statement = delete(deliveries).where(_d.group_name == group.name)
-    if since is None:
-        return statement
-    return statement.where(_d.seq.in_(select(_o.seq).where(_o.created_at >= since)))
+    """Take out what is still to be delivered of that time: it comes again with the rest.
+
+    What nobody can read stays a dead letter: its type is none of the group's.
+    """
+    again = select(_o.seq).where(_o.type.in_(sorted(group.types)))
+    if since is not None:
+        again = again.where(_o.created_at >= since)
+    return delete(deliveries).where(_d.group_name == group.name, _d.seq.in_(again))
 
 
 def _again(database: Database, group: GroupPlan, since: datetime | None) -> Any:

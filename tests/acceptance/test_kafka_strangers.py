@@ -155,6 +155,7 @@ def test_an_order_is_a_cloudevent_that_strangers_read(
             "ce_type": "orders.order_created.v1",
             "ce_subject": str(number),
             "ce_sequence": "1",
+            "ce_aggregatetype": "orders.order",
             "content-type": "application/json",
         }
         event, later = parsed(created), parsed(changed)

@@ -17,7 +17,8 @@ def settings_for(database_url: str, *modules: str, **sections: Any) -> Settings:
     chosen: dict[str, Any] = {module: {"enabled": True} for module in modules}
     for module, options in sections.pop("modules", {}).items():
         chosen[module] = {"enabled": True, **chosen.get(module, {}), **options}
-    return Settings.for_tests(database={"url": database_url}, modules=chosen, **sections)
+    database = {"url": database_url, **sections.pop("database", {})}
+    return Settings.for_tests(database=database, modules=chosen, **sections)
 
 
 def app_for(database_url: str, *modules: str, **sections: Any) -> Tessera:

@@ -145,6 +145,12 @@ def waiting(url: str) -> dict[str, int]:
     return counts
 
 
+def leases(url: str) -> list[tuple[Any, ...]]:
+    """Who holds how many buckets of which kind, for a person to look at."""
+    held = "SELECT kind, owner, count(*) FROM core_leases WHERE lease_until > now() GROUP BY 1, 2"
+    return [tuple(row) for row in query(url, f"{held} ORDER BY 1, 2")]
+
+
 def is_drained(url: str) -> bool:
     """Whether every group has written as much as has happened, and nothing waits."""
     if any(waiting(url).values()):

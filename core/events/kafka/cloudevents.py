@@ -1,6 +1,7 @@
 """Events as CloudEvents 1.0 in the binary mode of its Kafka binding: attributes are headers.
 
-``ce_sequence`` is the extension "sequence": the event's version within its aggregate.
+``ce_sequence`` is the extension "sequence": the event's version within its aggregate;
+``ce_aggregatetype`` is ours: by it who does not know the type keeps its place in the order.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 SPEC_VERSION = "1.0"
 LATEST_MS = 253_402_300_799_000
 """The end of the year 9999."""
+LONGEST_AGGREGATE = 64
 STRAY = 2**62
 """Versions from here on are made up, for what comes without one: behind all that were counted."""
 
@@ -39,6 +41,9 @@ class Envelope:
     """The aggregate's version."""
     recorded_at: datetime
     traceparent: str | None = None
+    aggregate_type: str | None = None
+    is_ours: bool = False
+    """Whether it says that it comes from a module's own outbox."""
 
     @property
     def module(self) -> str:
@@ -51,11 +56,16 @@ def module_of(event_type: str) -> str:
     return event_type.partition(".")[0]
 
 
+def source_of(event_type: str) -> str:
+    """What an event of that type gives as its source."""
+    return f"/tessera/{module_of(event_type)}"
+
+
 def encode(row: Any) -> list[tuple[str, bytes]]:
     """The headers of an outbox row: id, type, aggregate, version, time and trace."""
     moment = row.created_at.isoformat().replace("+00:00", "Z")
     headers = [
-        *_constant(row.type),
+        *_constant(row.type, row.aggregate_type),
         ("ce_id", str(row.id).encode()),
         ("ce_time", moment.encode()),
         ("ce_subject", row.aggregate_id.encode()),
@@ -68,12 +78,13 @@ def encode(row: Any) -> list[tuple[str, bytes]]:
 
 
 @lru_cache(maxsize=1_000)
-def _constant(event_type: str) -> tuple[tuple[str, bytes], ...]:
+def _constant(event_type: str, aggregate_type: str) -> tuple[tuple[str, bytes], ...]:
     """The same for all events of a type."""
     return (
         ("ce_specversion", SPEC_VERSION.encode()),
-        ("ce_source", f"/tessera/{module_of(event_type)}".encode()),
+        ("ce_source", source_of(event_type).encode()),
         ("ce_type", event_type.encode()),
+        ("ce_aggregatetype", aggregate_type.encode()),
         ("content-type", b"application/json"),
     )
 
@@ -95,7 +106,17 @@ def decode(headers: Headers, *, offset: int, timestamp: int) -> Envelope:
         sequence=_sequence(found, offset),
         recorded_at=_time(found, timestamp),
         traceparent=(found.get("traceparent") or b"").decode("latin-1") or None,
+        aggregate_type=_aggregate_type(found),
+        is_ours=_text(found, "ce_source") == source_of(_text(found, "ce_type"))
+        and "ce_sequence" in found,
     )
+
+
+def _aggregate_type(found: dict[str, bytes | None]) -> str | None:
+    """What the publisher says; None where it says nothing, or what is not a module's own."""
+    said = (found.get("ce_aggregatetype") or b"").decode("ascii", "replace")
+    mine = said.startswith(f"{module_of(_text(found, 'ce_type'))}.")
+    return said if mine and said.isprintable() and len(said) <= LONGEST_AGGREGATE else None
 
 
 def _text(found: dict[str, bytes | None], name: str) -> str:

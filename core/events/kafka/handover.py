@@ -1,14 +1,17 @@
 """Giving a group what came from a topic: inbox row, effect and order in one transaction.
 
 Messages share a transaction, as many as fit into `TOGETHER_SECONDS`, since a commit costs more than
-most effects. When one of them fails, each begins again in a transaction of its own.
+most effects. One that fails, or is slow, is left to the embedded consumer, which holds no partition
+meanwhile; the others begin again without it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import structlog
@@ -32,8 +35,42 @@ log = structlog.get_logger("tessera.events")
 TOGETHER_SECONDS = 0.1
 """How long a transaction of several messages is meant to take."""
 MOST_TOGETHER = 50
+SLOW_SECONDS = 1.0
+"""After so long in a transaction a message is left to the embedded consumer."""
 Going = Callable[[], bool]
 """Whether to go on; False once the partition is another's, or the consumer is to end."""
+
+
+class Stuck(Exception):
+    """One message of a transaction that has to wait: after an `error` of its own, or without."""
+
+    def __init__(self, message: Incoming, error: BaseException | None) -> None:
+        super().__init__(message.event_id)
+        self.message = message
+        self.error = error
+
+
+class Chunk:
+    """Messages that are not through yet, in their order; `stuck` are by offset those to be left."""
+
+    def __init__(self, messages: Sequence[Incoming]) -> None:
+        self.waiting = deque(messages)
+        self.stuck: dict[int, BaseException | None] = {}
+        self._alone = 0
+
+    def part(self, most: int) -> list[Incoming]:
+        """The first ones that may share a transaction; there is one that is not stuck."""
+        free = takewhile(lambda it: it.offset not in self.stuck, self.waiting)
+        part = [*islice(free, 1 if self._alone else most)]
+        self._alone = max(0, self._alone - 1)
+        return part
+
+    def failed(self, part: Sequence[Incoming], error: BaseException | None) -> None:
+        """The transaction failed as a whole: each goes by itself, to see which of them it was."""
+        if len(part) == 1:
+            self.stuck[part[0].offset] = error
+        else:
+            self._alone = len(part)
 
 
 class Handover:
@@ -78,67 +115,53 @@ class Handover:
     ) -> None:
         """Give a chunk; `done` is told of each that is through. What is not, comes again."""
         async with self._slots:
-            if not going():
-                return
-            try:
-                for part in self._parts(messages):
-                    await self._in_one(part)
-                    for message in part:
+            chunk = Chunk(messages)
+            while chunk.waiting and going():
+                try:
+                    through = await self._some_of(chunk)
+                except Unavailable as error:  # the database: nothing can be noted anywhere
+                    self._outage.met(error)
+                    await asyncio.sleep(self._settings.poll_seconds)
+                except Exception:
+                    log.exception("a message cannot be kept", group=self._handling.group)
+                    await asyncio.sleep(self._settings.poll_seconds)
+                else:
+                    for message in through:
+                        chunk.waiting.popleft()
                         done(message)
-                self._outage.over()
-                return
-            except Unavailable as error:
-                self._outage.met(error)
-            except (Exception, SystemExit):  # told when it fails by itself
-                self._together = max(1, self._together // 2)
-            await self._one_by_one(messages, going=going, done=done)
 
-    def _parts(self, messages: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
-        """What may share a transaction, by what the part before has taught."""
-        while messages:
-            part, messages = messages[: self._together], messages[self._together :]
-            began = time.monotonic()
-            yield part
-            self._learn(len(part), time.monotonic() - began)
-
-    async def _one_by_one(
-        self, messages: Sequence[Incoming], *, going: Going, done: Callable[[Incoming], None]
-    ) -> None:
-        for message in messages:
-            if not await self._until_given(message, going):
-                return
-            done(message)
-
-    async def _until_given(self, message: Incoming, going: Going) -> bool:
-        """Whether it is through: handled, or left to the embedded consumer; for ever if need be."""
-        while going():
-            try:
-                await self._given(message)
-            except Unavailable as error:  # the database: nothing can be noted anywhere
-                self._outage.met(error)
-            except Exception:
-                log.exception("a message cannot be kept", group=self._handling.group)
-            else:
-                self._outage.over()
-                return True
-            await asyncio.sleep(self._settings.poll_seconds)
-        return False
-
-    async def _given(self, message: Incoming) -> None:
-        """Handled, or left to the embedded consumer. Raises Unavailable."""
+    async def _some_of(self, chunk: Chunk) -> Sequence[Incoming]:
+        """The first ones, handled or left to the embedded consumer; none after a failure, which
+        says what to do next. Raises Unavailable when nothing can be left."""
+        first = chunk.waiting[0]
+        if first.offset in chunk.stuck:
+            await self._leave(first, chunk.stuck[first.offset])
+            return [first]
+        part = chunk.part(self._together)
+        began = time.monotonic()
         try:
-            await self._in_one([message])
-        except Unavailable:  # no fault of the message: it may wait for ever, and others go on
-            await self._leave(message, None)
-        except (Exception, SystemExit) as error:  # a handler may raise anything
-            await self._leave(message, error)
+            await self._in_one(part)
+        except Stuck as one:
+            chunk.stuck[one.message.offset] = one.error
+        except Unavailable as error:
+            self._outage.met(error)
+            chunk.failed(part, None)
+        except (Exception, SystemExit) as error:  # what only showed at the commit
+            self._together = max(1, self._together // 2)
+            chunk.failed(part, error)
+        else:
+            self._outage.over()
+            self._learn(len(part), time.monotonic() - began)
+            return part
+        return []
 
     async def _in_one(self, messages: Sequence[Incoming]) -> None:
-        """All in one transaction."""
+        """All in one transaction. Raises Stuck for one of them that fails or is slow."""
         left = handled = 0
         async with self._database.write() as session:
             fresh = await self._inbox.receive(session, [it.event_id for it in messages])
             parked = await self._inbox.parked(session, [*{it.key for it in messages}])
+            until = time.monotonic() + SLOW_SECONDS
             for message in messages:
                 if message.event_id not in fresh:
                     continue
@@ -149,7 +172,7 @@ class Handover:
                     await self._inbox.park(session, message, message.error)
                 else:
                     handled += 1
-                    await self._handle(session, message)
+                    await self._handle(session, message, until - time.monotonic())
         failpoint("effect.committed")
         self._handling.counts.add("delivered", self._handling.group, handled)
         if left:
@@ -163,7 +186,8 @@ class Handover:
         event = message.event
         return message.key in parked or event is None or self._handling.goes_outside(event)
 
-    async def _handle(self, session: WritableSession, message: Incoming) -> None:
+    async def _handle(self, session: WritableSession, message: Incoming, left: float) -> None:
+        """Raises Stuck: without an error where it is slow, or waits for a server."""
         assert message.event is not None
         delivery = self._handling.delivery(
             message.event_id,
@@ -171,7 +195,18 @@ class Handover:
             recorded_at=message.recorded_at,
             traceparent=message.traceparent,
         )
-        await self._handling.inside(session, message.event, delivery)
+        limit = asyncio.timeout(left)
+        try:
+            async with limit:
+                await self._handling.inside(session, message.event, delivery)
+        except Unavailable as error:
+            self._outage.met(error)
+            raise Stuck(message, None) from error
+        except (Exception, SystemExit) as error:  # a handler may raise anything
+            slow = isinstance(error, TimeoutError) and limit.expired()
+            raise Stuck(message, None if slow else error) from error
+        if not message.is_ours:
+            await self._inbox.keep(session, message)
 
     async def _leave(self, message: Incoming, error: BaseException | None) -> None:
         """Leave it to the embedded consumer; with an `error` it has failed once."""

@@ -124,6 +124,10 @@ class Inbox:
         added = self._dialect.insert(deliveries).values(row).on_conflict_do_nothing()
         await session.exec(added)
 
+    async def keep(self, session: WritableSession, message: Incoming) -> None:
+        """Keep what others put on a topic, for a replay: it lies in no outbox."""
+        await self._seq(session, message)
+
     async def _seq(self, session: WritableSession, message: Incoming) -> int:
         """The number of the event in the outbox; where it is not (any more), it is put there.
 

@@ -40,6 +40,8 @@ class Incoming:
     traceparent: str | None = None
     event: Event | None = None
     error: BaseException | None = None
+    is_ours: bool = True
+    """Whether it lies in a module's outbox, or should; what does not is kept for a replay."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -90,7 +92,7 @@ class Intake:
             offset=record.offset,
             event_id=envelope.event_id,
             type=envelope.type[:LONGEST_TYPE],
-            aggregate_type=known or f"{envelope.module[:50]}.unknown",
+            aggregate_type=known or envelope.aggregate_type or f"{envelope.module[:50]}.unknown",
             aggregate_id=_fitting(envelope.subject, LONGEST_ID),
             version=envelope.sequence,
             payload=payload,
@@ -98,6 +100,7 @@ class Intake:
             traceparent=envelope.traceparent,
             event=event,
             error=error,
+            is_ours=envelope.is_ours,
         )
 
 

@@ -93,12 +93,19 @@ async def test_a_lower_number_that_commits_later_is_not_missed(bells: Any) -> No
 
 
 async def test_a_dead_letter_parks_its_key_only(bells: Any) -> None:
-    """After five tries a message is dead with its reason; later ones of its key wait, others flow;
-    a retry after the fix gives one effect each, in order."""
-    bells.goes_wrong(1, ValueError("the ink is dry"))
+    """After five tries, which are five calls, a message is dead with its reason; later ones of its
+    key wait, others flow; a retry after the fix gives one effect each, in order."""
+    calls = 0
+
+    async def fails() -> None:
+        nonlocal calls
+        calls += 1
+        raise ValueError("the ink is dry")
+
+    bells.ledger.BAD[1] = fails
     await bells.strike(1, 2, 1, 2, 1)
     [letter] = await bells.dead(1)
-    assert (letter.group, letter.attempts, letter.behind) == ("ledger", 5, 2)
+    assert (letter.group, letter.attempts, letter.behind, calls) == ("ledger", 5, 2, 5)
     assert letter.reason == "ValueError: the ink is dry"
     assert letter.type == "tower.bell_struck.v1"
     assert await bells.effects(2) == [(2, 1), (2, 2)]

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from core.db.engine import Database
 from core.errors import Unavailable
 from core.events.handling import Handling
+from core.events.kafka import handover
 from core.events.kafka.consumer import KafkaConsumer
 from core.events.kafka.inbox import Inbox
 from core.events.kafka.intake import Intake
@@ -121,6 +122,7 @@ async def test_a_rebalance_while_the_database_is_asked_loses_nothing(
     """What was read before a rebalance, and is handed on after it, overtakes nothing."""
     bells = kafka_bells
     monkeypatch.setattr(Handling, "goes_outside", lambda *_: False)
+    monkeypatch.setattr(handover, "SLOW_SECONDS", 60.0)  # it is to hold its partition
     blocked, revoked = asyncio.Event(), asyncio.Event()
     asked = Inbox.registered
     members: list[KafkaConsumer] = []

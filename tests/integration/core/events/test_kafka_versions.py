@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import insert
 
 from core.events.kafka.cloudevents import STRAY
-from core.events.operations import failed, retry
+from core.events.operations import failed, replay, retry
+from core.events.recording import bucket_of
+from core.events.tables import group_types, outbox
+from core.plugin import record
 from tests.support import tower as towers
 from tests.support.tower import query
 
@@ -87,6 +93,66 @@ async def test_a_strangers_messages_stay_in_their_order(kafka_bells: Any) -> Non
     assert await retry(bells.database, "ledger", [letter.number]) == 1
     assert await bells.effects(3) == [(1, 5), (1, 3), (1, 4)]
     assert await failed(bells.database) == []
+
+
+async def test_a_replay_gives_what_strangers_put_there_too(kafka_bells: Any) -> None:
+    """A stranger's event that was handled at once lies in no outbox: it is kept for a replay, which
+    does it again; what nobody can read stays a dead letter."""
+    bells = kafka_bells
+    await bells.strike(5)
+    await put(bells, bell=7, count=3)
+    await put(bells, bell=8, count=1, ce_type="")
+    assert sorted(await bells.effects(2)) == [(5, 1), (7, 3)]
+    await bells.dead(1)
+    [plan] = bells.app.generation.events.groups
+    assert await replay(bells.database, plan) == 2
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 1))
+    assert sorted(await bells.effects(2)) == [(5, 1), (7, 3)]
+    assert len(await failed(bells.database)) == 1
+
+
+async def test_a_type_that_only_a_newer_process_knows_keeps_its_place(kafka_bells: Any) -> None:
+    """An event whose type this process does not declare is a dead letter, behind which later ones
+    of the same aggregate wait; in a replay by the newer process it comes once."""
+    bells = kafka_bells
+    await bells.strike(5)
+    await bells.effects(1)
+    async with bells.database.write() as session:
+        await session.exec(insert(group_types).values(NAMED))
+        event = {**OF_A_NEWER, "bucket": bucket_of("tower.bell", "1")}
+        await session.exec(insert(outbox).values(event))
+        record(session, bells.tower.Struck(bell=1, count=2), version=2)
+    [letter] = await bells.dead(1)
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 2))
+    [letter] = await failed(bells.database)
+    assert (letter.aggregate, letter.behind) == ("tower.bell/1", 1)
+    assert await bells.effects(1) == [(5, 1)]
+    [plan] = bells.app.generation.events.groups
+    newer = replace(plan, types=plan.types | {"tower.bell_named.v1"})
+    assert await replay(bells.database, newer) == 3
+    assert query(bells.url, "SELECT id FROM core_outbox GROUP BY id HAVING count(*) > 1") == []
+
+
+NOW = datetime.now(UTC)
+NAMED = {
+    "type": "tower.bell_named.v1",
+    "group_name": "ledger",
+    "since": NOW - timedelta(hours=1),
+    "version": "9.9",
+}
+OF_A_NEWER = {
+    "id": uuid4(),
+    "type": "tower.bell_named.v1",
+    "aggregate_type": "tower.bell",
+    "aggregate_id": "1",
+    "aggregate_version": 1,
+    "payload": '{"bell": 1}',
+    "headers": "{}",
+    "state": "pending",
+    "attempts": 0,
+    "created_at": NOW,
+    "available_at": NOW,
+}
 
 
 def _kept(bells: Any) -> list[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from core.events.kafka.cloudevents import STRAY, NoEnvelope, decode, encode
 ROW = SimpleNamespace(
     id=UUID("11111111-2222-4333-8444-555555555555"),
     type="tower.bell_struck.v1",
+    aggregate_type="tower.bell",
     aggregate_id="7",
     aggregate_version=3,
     created_at=datetime(2026, 11, 23, 5, 0, 0, 123456, UTC),
@@ -31,6 +32,7 @@ def test_an_event_is_a_cloudevent_in_binary_mode() -> None:
         "ce_time": "2026-11-23T05:00:00.123456Z",
         "ce_subject": "7",
         "ce_sequence": "3",
+        "ce_aggregatetype": "tower.bell",
         "content-type": "application/json",
         "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01",
     }
@@ -41,6 +43,7 @@ def test_what_was_encoded_is_read_as_it_was() -> None:
     found = decode(encode(ROW), offset=0, timestamp=0)
     assert (found.event_id, found.type, found.subject, found.sequence) == (ROW.id, ROW.type, "7", 3)
     assert (found.recorded_at, found.module) == (ROW.created_at, "tower")
+    assert (found.aggregate_type, found.is_ours) == ("tower.bell", True)
     assert found.traceparent == json.loads(ROW.headers)["traceparent"]
 
 
@@ -56,6 +59,9 @@ def test_a_strangers_cloudevent_is_read_too() -> None:
     ]
     found = decode(bare, offset=5, timestamp=1_000)
     assert (found.sequence, found.recorded_at.timestamp()) == (STRAY + 5, 1.0)
+    assert (found.aggregate_type, found.is_ours) == (None, False)
+    foreign = [*bare, ("ce_aggregatetype", b"shop.order")]
+    assert decode(foreign, offset=5, timestamp=0).aggregate_type is None, "another module's"
     assert decode(bare, offset=6, timestamp=0).event_id == found.event_id
     other = decode([*bare, ("ce_source", b"/other")], offset=5, timestamp=0)
     assert other.event_id != found.event_id
