@@ -63,6 +63,29 @@ def missing_checks(connection: Connection, metadata: MetaData) -> list[str]:
     return lines
 
 
+def partial_differences(connection: Connection, metadata: MetaData) -> list[str]:
+    """One line for each index that is partial in the models and not in the database, or reversed.
+
+    Alembic compares columns only; a rule for all rows is another one than a rule for some.
+    """
+    inspector = inspect(connection)
+    option = f"{connection.dialect.name}_where"
+    there = set(inspector.get_table_names())
+    lines: list[str] = []
+    for table in metadata.sorted_tables:
+        found = inspector.get_indexes(table.name) if table.name in there else []
+        has = {it["name"]: option in it.get("dialect_options", {}) for it in found}
+        for index in sorted(table.indexes, key=lambda it: str(it.name)):
+            wants = index.dialect_options[connection.dialect.name].get("where") is not None
+            if has.get(str(index.name), wants) != wants:
+                kinds = ("of all rows", "of some rows (where)")
+                lines.append(
+                    f"index {table.name}.{index.name}: {kinds[wants]} in the models, "
+                    f"{kinds[not wants]} in the database"
+                )
+    return lines
+
+
 def _checks_of(connection: Connection, table: Table) -> list[str]:
     preparer = connection.dialect.identifier_preparer
     named = [

@@ -17,6 +17,7 @@ NAMES = (
     "record.before_commit",  # in the transaction that publishes, its events written
     "record.after_commit",  # committed, and nobody told yet
     "claim.before",  # about to take leases
+    "claim.inside",  # taken and not committed
     "claim.after",
     "send.before",  # about to send, or to write deliveries
     "send.flying",  # handed to the producer of Kafka, and nothing acknowledged

@@ -35,6 +35,7 @@ log = structlog.get_logger("tessera.events")
 Held = Mapping[int, int]
 """Epoch by bucket."""
 
+_PATIENCE = text("SELECT set_config('idle_in_transaction_session_timeout', :patience, true)")
 _SEEN = text("""
     INSERT INTO core_members (kind, owner, seen_until)
     SELECT kind, :owner, now() + make_interval(secs => :seconds)
@@ -175,6 +176,7 @@ class BucketLeases:
         failpoint("claim.before")
         async with self._database.writer.begin() as connection:
             self._held = await self._kept(connection, kinds)
+            failpoint("claim.inside")
         failpoint("claim.after")
         self._good_until = began + self._seconds * 0.9
 
@@ -182,6 +184,8 @@ class BucketLeases:
         self, connection: AsyncConnection, kinds: list[str]
     ) -> dict[str, dict[int, int]]:
         mine = {"owner": self.owner, "kinds": kinds, "seconds": self._seconds}
+        # A process that is stopped in here must not keep its rows: others pass by what is locked.
+        await connection.execute(_PATIENCE, {"patience": f"{self._seconds * 1000:.0f}ms"})
         await connection.execute(_SEEN, mine)
         held: dict[str, dict[int, int]] = {kind: {} for kind in kinds}
         for kind, bucket, epoch in await connection.execute(_RENEW, mine):

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from core.events.relay import PASS_SECONDS
 from tests.support import ledgers, soak
 from tests.support.databases import empty_database
 from tests.support.fleet import Buyers, Fleet, fleet
 from tests.support.kafka import private_broker
 from tests.support.plants import Garden
+from tests.support.tower import query
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(soak.tier(400, 3000))]
 TRANSPORTS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
@@ -120,26 +122,33 @@ def all_die(made: Fleet, failpoints: list[str]) -> None:
     deadline = time.monotonic() + 90
     for server, name in armed:
         while server.process.poll() is None:
-            assert time.monotonic() < deadline, f"{name} was never reached\n{server.log[-2000:]}"
+            if time.monotonic() > deadline:
+                there = f"{ledgers.waiting(made.url)} wait, {ledgers.leases(made.url)}"
+                pytest.fail(f"{name} was never reached; {there}\n{server.log[-2000:]}")
             time.sleep(0.05)
         assert server.process.returncode == -9, f"{name}: {server.process.returncode}\n{server.log}"
         (made.apis if server in made.apis else made.workers).remove(server)
 
 
 def test_a_relay_that_was_frozen(url: str, broker: Any, tmp_path: Path, garden: Garden) -> None:
-    """One of eight relays is stopped (SIGSTOP) in the middle of sending, past the end of its lease,
-    while others take over; continued, it does no harm: INV."""
-    chance, rounds = soak.chance(), soak.tier(1, 20)
-    middle = "send.flying" if broker is not None else "send.after"
+    """One of eight relays is stopped (SIGSTOP) in the middle of sending, or right after it, until
+    others own all that it did and have sent what waited there; continued, it does no harm: INV. (In
+    a transaction it keeps its leases until PostgreSQL ends that, outside until they end.)"""
+    chance, rounds = soak.chance(), soak.tier(2 if broker is None else 1, 20)
+    middle = "send.before" if broker is None else "send.flying"
+    places = (f"{middle}:2", "claim.inside:10", "mark.after:2", "send.after:2", "mark.before:2")
+    frozen_for: list[float] = []
     with fleet(tmp_path / "place", url, garden, apis=1, workers=2, **sections_of(broker)) as made:
         made.start_relays(5)
         buyers = Buyers(made, chance, rate=30)
         buyers.begin()
         for number in range(rounds):
-            where = (middle, "send.before", "send.after", "mark.before")[number % 4]
-            frozen = made.start("worker", failpoint=f"{where}:2:stop")
-            wait_stopped(frozen.process.pid)
+            frozen = made.start("worker", failpoint=f"{places[number % len(places)]}:stop")
+            buckets = wait_stopped(frozen.process.pid, url)
+            began = time.monotonic()
             time.sleep(3)  # twice the life of its lease
+            wait_taken_over(frozen.process.pid, buckets, url)
+            frozen_for.append(round(time.monotonic() - began, 1))
             frozen.process.send_signal(signal.SIGCONT)
             buyers.until(buyers.placed + 20)
             made.workers.remove(frozen)
@@ -148,12 +157,35 @@ def test_a_relay_that_was_frozen(url: str, broker: Any, tmp_path: Path, garden: 
         buyers.end()
         made.drain()
         count = ledgers.check(url, buyers.answered)
-    soak.note("frozen relay", broker=broker is not None, rounds=rounds, effects=count)
+    figures = {"rounds": rounds, "effects": count, "frozen_s": frozen_for}
+    soak.note("frozen relay", broker=broker is not None, **figures)
 
 
-def wait_stopped(pid: int) -> None:
-    """Until the process has stopped itself."""
-    deadline = time.monotonic() + 60
+def owned(pid: int, url: str) -> set[int]:
+    """The buckets of the relay that nobody has taken from that process."""
+    rows = query(url, "SELECT bucket, owner FROM core_leases WHERE kind = 'relay'")
+    return {bucket for bucket, owner in rows if owner.split(".")[-2] == str(pid)}
+
+
+def wait_stopped(pid: int, url: str) -> set[int]:
+    """Until the process has stopped itself; the buckets that it relayed by then."""
+    deadline, buckets = time.monotonic() + 60, owned(pid, url)
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < deadline, "it never came to its failpoint"
         time.sleep(0.05)
+        buckets = owned(pid, url) or buckets
+    assert buckets, "it was stopped before it had any lease"
+    return buckets
+
+
+def wait_taken_over(pid: int, buckets: set[int], url: str) -> None:
+    """Until others have what a stopped process relayed, and nothing older waits there."""
+    [(last,)] = query(url, "SELECT max(seq) FROM core_outbox")
+    waiting = (
+        f"SELECT count(*) FROM core_outbox WHERE state = 'pending' AND seq <= {last} "
+        f"AND bucket IN ({', '.join(map(str, sorted(buckets)))})"
+    )
+    deadline = time.monotonic() + PASS_SECONDS + 15
+    while (left := owned(pid, url)) or query(url, waiting) != [(0,)]:
+        assert time.monotonic() < deadline, f"nobody took over {left or 'what waited'}"
+        time.sleep(0.1)

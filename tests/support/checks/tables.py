@@ -70,6 +70,20 @@ POSITIVE = (
     + table("things")
     + "    __table_args__ = (CheckConstraint('id > 0', name='positive'),)\n"
 )
+PARTIAL = (
+    "from sqlalchemy import Index, text\n"
+    + table("things")
+    + "    name: str\n    __table_args__ = (Index('ix_bad_things_name', 'name', unique=True, "
+    "sqlite_where=text('id > 0'), postgresql_where=text('id > 0')),)\n"
+)
+
+
+def with_index(more: str = "") -> str:
+    """A revision that makes it; `more` are arguments, such as for which rows."""
+    made = f"op.create_index('ix_bad_things_name', 'bad_things', ['name'], unique=True{more})"
+    return f"{with_column()}; {made}"
+
+
 POSITIVE_IN_DATABASE = "sa.CheckConstraint('id > 0', name=op.f('ck_bad_things_positive'))"
 
 MIGRATED = [
@@ -103,6 +117,16 @@ MIGRATED = [
         migrated(
             MAKES_TABLE.replace("sa.Primary", f"{POSITIVE_IN_DATABASE}, sa.Primary"),
             models=POSITIVE,
+        ),
+        at="planted_bad:migrations",
+    ),
+    Case(
+        "T401",
+        "an index of all rows that the models want of some",
+        migrated(with_index(), models=PARTIAL),
+        migrated(
+            with_index(", sqlite_where=sa.text('id > 0'), postgresql_where=sa.text('id > 0')"),
+            models=PARTIAL,
         ),
         at="planted_bad:migrations",
     ),

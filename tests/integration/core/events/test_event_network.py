@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -67,12 +66,11 @@ class BlackHole:
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("healthy", [False, True], ids=["alone", "with another"])
 async def test_connections_that_went_silent_stop_nothing(
-    way: tuple[str, dict[str, Any]], healthy: bool, garden: Garden
+    way: tuple[str, dict[str, Any]], garden: Garden
 ) -> None:
-    """When the connections to PostgreSQL neither answer nor break, all is delivered once the
-    statements' time is over, by the same process too, and it ends within 15 s."""
+    """When the connections to PostgreSQL neither answer nor break, the same process delivers all
+    once its statements' time is over."""
     url, sections = way
     if "sqlite" in url:
         pytest.skip("a file is behind no network")
@@ -83,21 +81,15 @@ async def test_connections_that_went_silent_stop_nothing(
         app = app_for(
             through, "tower", "ledger", database={"statement_timeout_seconds": LIMIT}, **more
         )
-        other = app_for(url, "tower", "ledger", **more)
         await app.start()
-        if healthy:
-            await other.start()
-        bells = Bells(other if healthy else app, url, tower, ledger, **sections)
+        bells = Bells(app, url, tower, ledger, **sections)
         await bells.strike(*range(10))
         await bells.effects(10)
         hole.swallow()
         for bell in range(100, 140):
             await struck(bells, bell)
         assert len(await bells.effects(50, seconds=60)) == 50
-        for one in (app, other)[: 1 + healthy]:
-            began = time.monotonic()
-            await one.stop()
-            assert time.monotonic() - began < 15
+        await app.stop()
 
 
 async def struck(bells: Bells, bell: int) -> None:

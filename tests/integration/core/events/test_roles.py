@@ -19,15 +19,15 @@ __all__ = ["database_url"]
 pytestmark = pytest.mark.timeout(300)
 
 
-def installed(folder: Path, url: str, garden: Garden) -> Installation:
-    """A deployment with tower and ledger, migrated."""
+def installed(folder: Path, url: str, garden: Garden, **events: Any) -> Installation:
+    """A deployment with tower and ledger, migrated; `events` are settings of those."""
     towers.plant(garden)
     made = Installation(
         folder,
         url,
         **{
             "app": {"preflight": False},
-            "events": towers.QUICK,
+            "events": {**towers.QUICK, **events},
             "modules.tower": {"enabled": True},
             "modules.ledger": {"enabled": True},
         },
@@ -127,6 +127,42 @@ def test_several_workers_divide_the_work(postgres: str, garden: Garden, tmp_path
     effects = towers.lines(postgres)
     assert len(effects) == 40
     assert towers.in_order(effects)
+
+
+SWAP = """
+    UPDATE core_leases AS mine SET epoch = epoch + 1, owner = (
+        SELECT max(owner) FROM core_leases WHERE kind = 'ledger' AND owner <> mine.owner
+    ) WHERE kind = 'ledger'
+"""
+
+
+@pytest.mark.postgres
+def test_processes_wake_each_other(postgres: str, garden: Garden, tmp_path: Path) -> None:
+    """Where nobody looks for work oftener than every 30 s, a stroke in the API's process, relayed
+    by one worker and delivered by another, has its effect within 2 s."""
+    rare = {"poll_seconds": 30, "lease_seconds": 3}
+    installation = installed(tmp_path / "place", postgres, garden, **rare)
+    halves = (
+        "SELECT kind, owner FROM core_leases WHERE kind IN ('relay', 'ledger') "
+        "AND lease_until > now() GROUP BY kind, owner HAVING count(*) = 8"
+    )
+    with (
+        installation.serving("--role", "api") as api,
+        installation.serving("--role", "worker"),
+        installation.serving("--role", "worker"),
+    ):
+        until(lambda: len(towers.query(postgres, halves)) == 4)
+        towers.query(postgres, SWAP)  # or whoever relays a bucket would deliver it too
+        time.sleep(rare["lease_seconds"])  # each learns of it when it renews its own
+        strike(api, 0)
+        until(lambda: (0, 1) in towers.lines(postgres))
+        for bell in range(1, 9):
+            strike(api, bell)
+            until(lambda bell=bell: (bell, 1) in towers.lines(postgres), seconds=2)
+        crossed = (
+            "SELECT count(*) FROM core_leases AS a JOIN core_leases AS b USING (bucket, owner)"
+        )
+        assert towers.query(postgres, f"{crossed} WHERE a.kind < b.kind") == [(0,)]
 
 
 def test_the_role_may_be_set_and_the_command_line_has_the_last_word(
