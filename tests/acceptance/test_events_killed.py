@@ -134,7 +134,7 @@ def test_a_relay_that_was_frozen(url: str, broker: Any, tmp_path: Path, garden: 
     """One of eight relays is stopped (SIGSTOP) in the middle of sending, or right after it, until
     others own all that it did and have sent what waited there; continued, it does no harm: INV. (In
     a transaction it keeps its leases until PostgreSQL ends that, outside until they end.)"""
-    chance, rounds = soak.chance(), soak.tier(2 if broker is None else 1, 20)
+    chance, rounds = soak.chance(), soak.tier(1, 20)
     middle = "send.before" if broker is None else "send.flying"
     places = (f"{middle}:2", "claim.inside:10", "mark.after:2", "send.after:2", "mark.before:2")
     frozen_for: list[float] = []

@@ -91,6 +91,37 @@ async def test_a_frozen_relay_costs_nobody_else_his_leases(bells: Bells) -> None
         await bells.app.start()
 
 
+@pytest.mark.postgres
+async def test_a_process_stopped_while_it_renews_keeps_no_lease(
+    bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is stopped in the transaction in which it renews its leases holds their rows: the
+    server ends that after a lease's life, and another has them."""
+    if bells.database.dialect == "sqlite":
+        pytest.skip("there are no leases")
+    await bells.app.stop()
+    database = Database(DatabaseSettings(url=bells.url))
+    frozen, other = (BucketLeases(database, seconds=1.0) for _ in range(2))
+    kept = frozen._kept
+
+    async def and_stop(*given: Any) -> Any:
+        await kept(*given)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(frozen, "_kept", and_stop)
+    try:
+        with frozen.wanting("relay"), other.wanting("relay"):
+            stopped = asyncio.create_task(frozen.keep())
+            async with asyncio.timeout(10):
+                while len(other.held("relay")) < BUCKETS:
+                    await asyncio.sleep(0.2)
+                    await other.keep()
+            stopped.cancel()
+            await asyncio.gather(stopped, return_exceptions=True)
+    finally:
+        await database.close()
+
+
 async def test_a_replay_before_the_relay_has_marked_loses_nothing(
     kafka_bells: Bells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
