@@ -128,8 +128,14 @@ class Lifecycle:
             generation = await self._start(settings, excluded)
             # Its tasks have only begun: what they do at first still counts as the start.
             self._watch = watch.pop_all()
-            asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._watch.close)
+            asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._settle, self._watch)
             return generation
+
+    def _settle(self, watch: contextlib.ExitStack) -> None:
+        """A start was well, and so were its first seconds."""
+        if watch is self._watch:  # else another start has taken its place, or the end
+            marks.forgive(self.current.contexts)
+        watch.close()
 
     async def _watched(self, settings: Settings) -> contextlib.ExitStack:
         """What notes the modules that block or end this process; it is closed when all is well."""
@@ -144,10 +150,13 @@ class Lifecycle:
         return watch
 
     async def _start(self, settings: Settings, excluded: dict[str, ModuleFailure]) -> Generation:
+        foreseen: set[str] | None = None
         while True:
             generation = await self._worker.run(self._build, settings, dict(excluded))
+            if foreseen is None:
+                foreseen = set(generation.contexts)
             try:
-                await self._prepare_database(generation)
+                await self._prepare_database(generation, foreseen)
                 await generation.start()
             except StartFailure as failed:
                 excluded.update(failed.failures)
@@ -172,10 +181,12 @@ class Lifecycle:
         refuse_without_required(generation.registry)
         return generation
 
-    async def _prepare_database(self, generation: Generation) -> None:
+    async def _prepare_database(self, generation: Generation, foreseen: set[str]) -> None:
         """Migrate where that is wanted, else refuse while migrations wait.
 
-        Raises Refused, and StartFailure for the modules whose migrations fail.
+        `foreseen` are the modules that `db upgrade` sees live: another one, that lives since its
+        rival has failed, is out while its migrations wait. Raises Refused, and StartFailure for the
+        modules whose migrations fail or cannot be read.
         """
         database, modules = self._resources.database, generation.registry.migrations()
         wanted = self._migrate
@@ -189,10 +200,25 @@ class Lifecycle:
             if failed:
                 raise StartFailure(failed)
             return
-        waiting = [s for s in await migrations.status(database, modules) if s.pending]
+        found = await migrations.status(database, modules)
+        broken = {s.module: s.failure for s in found if s.failure is not None}
+        if CORE in broken:
+            raise Refused(f"core's own tables cannot be used: {broken[CORE]}")
+        waiting = [s for s in found if s.pending]
+        broken |= {s.module: _unforeseen(s) for s in waiting if s.module not in {*foreseen, CORE}}
+        if broken:
+            raise StartFailure(broken)
         if waiting:
             listed = ", ".join(f"{s.module} ({len(s.pending)})" for s in waiting)
             raise Refused(f"migrations wait: {listed}; run `tessera db upgrade` first")
+
+
+def _unforeseen(status: migrations.MigrationStatus) -> ModuleFailure:
+    return ModuleFailure(
+        f"its migrations wait ({', '.join(status.pending)}), and it would live only since what "
+        "keeps it out has failed",
+        remedy="disable the one that has failed, then run `tessera db upgrade`",
+    )
 
 
 def _tell(generation: Generation) -> None:

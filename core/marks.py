@@ -51,7 +51,7 @@ def _suspect(module: str, doing: str, before: Mapping[str, Any]) -> None:
     reason = f"{doing} ended the whole process at the start of {before['at']}"
     mark, suspects = before["marks"].get(module), files.read_json(SUSPECTS)
     if suspects.get(module, NOBODY).get("mark") == mark:
-        _forgive([module])
+        forgive([module])
         _note(module, f"{reason}, the second time", before["marks"])
         return
     log.warning(
@@ -100,15 +100,14 @@ def writing(fingerprints: Fingerprints) -> Iterator[None]:
         os.pwrite(file, head, 0)
         with steps.listening(tell):
             yield
-        _forgive(fingerprints)
     finally:
         begun = False
         os.close(file)
         path.unlink(missing_ok=True)
 
 
-def _forgive(modules: Iterable[str]) -> None:
-    """Suspect these no longer: they have let a process live."""
+def forgive(modules: Iterable[str]) -> None:
+    """Suspect these no longer: a start with them went well, and its first seconds too."""
     suspects = files.read_json(SUSPECTS)
     rest = {name: entry for name, entry in suspects.items() if name not in set(modules)}
     if rest != suspects:
@@ -125,7 +124,11 @@ def _own() -> Path:
 
 
 def _bury_the_dead() -> None:
-    """Note the modules whose step ended a process, and clear away what it left."""
+    """Note the modules whose step ended a process, and clear away what it left.
+
+    What ended several at once (workers of one server) counts once.
+    """
+    suspected: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for path in KEPT.parent.glob(UNDER_WAY):
         number = path.name.rpartition("-")[2]
         if not number.isdigit() or _is_another(int(number)):
@@ -135,8 +138,11 @@ def _bury_the_dead() -> None:
             before = json.loads(head)
             module, _, doing = rest.strip().partition("\t")
             if module:
-                _suspect(module, doing, before)
+                before["marks"].get(module), before["at"]  # what is no such note is passed by
+                suspected[module] = doing, before
         path.unlink(missing_ok=True)
+    for module, (doing, before) in suspected.items():
+        _suspect(module, doing, before)
 
 
 def _is_another(pid: int) -> bool:

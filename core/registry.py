@@ -118,8 +118,10 @@ class Registry:
 
     def spoilers(self) -> dict[str, ModuleFailure]:
         """Those that failed after they had kept another one out: it lives without them."""
-        rivals = {module.failure.rival for module in self.failed if module.failure}
-        return {m.id: m.failure for m in self.failed if m.id in rivals and m.failure}
+        failures = {m.id: m.failure for m in self.failed if m.failure}
+        rivals = {failure.rival for failure in failures.values()}
+        # One that lost to another of them has its own turn, once that one is out.
+        return {i: f for i, f in failures.items() if i in rivals and f.rival not in failures}
 
     def fail_dependents(self) -> None:
         """Take out whatever requires a module that is out."""

@@ -40,13 +40,11 @@ def inspect() -> Registry:
 
     settings = load_settings()
     configure_logging(settings, quiet=True)
-    excluded = preflight.failures_of(settings)
+    wanted = {name for name, section in settings.modules.items() if section.enabled}
+    failed = {name: it for name, it in last_start.recall().items() if name in wanted}
+    excluded = failed | preflight.failures_of(settings)
     resources = Resources(settings)
     registry = aside(compose, settings, resources=resources, excluded=excluded).registry
-    for name, failure in last_start.recall().items():
-        if name in registry.modules and registry[name].state == "enabled":
-            registry[name].fail(failure)
-    registry.fail_dependents()
     _try_commands(registry, settings)
     return registry
 

@@ -44,7 +44,7 @@ def describe(differences: Iterable[Any]) -> list[str]:
 
 
 def missing_checks(connection: Connection, metadata: MetaData) -> list[str]:
-    """One line for each named check constraint of the models that the database does not have.
+    """One line for each named check constraint that only the models or only the database has.
 
     Alembic neither compares nor writes them; a rule that only the models have holds nobody.
     """
@@ -54,11 +54,16 @@ def missing_checks(connection: Connection, metadata: MetaData) -> list[str]:
     for table in metadata.sorted_tables:
         if table.name in there:
             has = {it["name"] for it in inspector.get_check_constraints(table.name)}
+            wanted = _checks_of(connection, table)
             lines += [
                 f"the models have check constraint {table.name}.{name}, the database has not "
                 "(a revision names it by hand: op.create_check_constraint)"
-                for name in _checks_of(connection, table)
+                for name in wanted
                 if name not in has
+            ]
+            lines += [
+                f"the database has check constraint {table.name}.{name}, the models have not"
+                for name in sorted({it for it in has if it} - {*wanted})
             ]
     return lines
 

@@ -128,3 +128,22 @@ def test_who_fails_keeps_nobody_out(
         assert "GET /first" in modules["first"]["reason"]
         assert modules["second"] == {"state": "enabled"}
         assert client.get("/v1/second").json() == {"module": "second"}
+
+
+def test_a_chain_of_rivals_keeps_the_right_one_out(garden: Garden, sqlite_url: str) -> None:
+    """Where one loses to another that fails by itself, it lives, and who cannot live beside it is
+    out."""
+    garden.plant("good", with_route("good"))
+    garden.file("planted_good", "contracts.py", "class Shared: pass\n")
+    garden.plant("first", with_route("first", access="") + SHARED)
+    garden.plant("second", with_route("second") + SHARED)
+    third = with_route("third").replace('"1.0"', '"1.0", conflicts=("second",)')
+    garden.plant("third", third)
+    with serving(sqlite_url, "good", "first", "second", "third") as client:
+        modules = client.get("/readyz").json()["modules"]
+        assert {name: it["state"] for name, it in modules.items()} == {
+            "good": "enabled",
+            "first": "failed",
+            "second": "enabled",
+            "third": "failed",
+        }

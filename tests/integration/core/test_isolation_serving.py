@@ -8,11 +8,14 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
+from core.app import create_app
 from core.http import health
 from core.identity import Asked
-from tests.support.apps import app_for, serving
+from tests.support.apps import app_for, serving, settings_for
+from tests.support.migrating import REVISION
 from tests.support.plants import Garden, minimal, with_route
 
+STEP = REVISION.format(number="0001", before=None, upgrade="    pass", downgrade="    pass")
 STRANGE = {
     "text": "return 'root'",
     "a dictionary": "return {'id': 1}",
@@ -142,3 +145,55 @@ def test_a_route_that_exits_is_an_error_of_its_own(
         assert answer.status_code == 500
         assert answer.json()["type"] == "/problems/internal"
         assert client.get("/v1/good").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("revision", "reason"),
+    [
+        ("this is no Python", "a revision cannot be read: SyntaxError"),
+        (STEP.replace("0001", "0002"), "is at revision '0001', which this"),
+    ],
+    ids=["unreadable", "older than the database"],
+)
+async def test_where_nothing_migrates_a_broken_revision_is_told_too(
+    revision: str, reason: str, garden: Garden, sqlite_url: str
+) -> None:
+    """As in production: a module whose revisions cannot be read, or whose database is newer than
+    its code, is out with that reason, and the others serve."""
+    garden.plant("good", with_route("good"))
+    hook = "@hookimpl\ndef migrations(): return 'planted_bad:migrations'\n"
+    garden.plant("bad", with_route("bad") + hook)
+    garden.file("planted_bad", "migrations/0001_first.py", STEP)
+    with serving(sqlite_url, "good", "bad") as client:
+        assert client.get("/v1/bad").status_code == 200
+    garden.file("planted_bad", "migrations/0001_first.py", revision)
+    app = create_app(settings_for(sqlite_url, "good", "bad"), migrate=False)
+    with TestClient(app) as client:
+        modules = client.get("/readyz").json()["modules"]
+        assert modules["bad"]["state"] == "failed"
+        assert reason in modules["bad"]["reason"]
+        assert client.get("/v1/good").json() == {"module": "good"}
+        assert client.get("/v1/bad").status_code == 404
+
+
+async def test_who_lives_since_a_rival_failed_stops_no_start_with_its_migrations(
+    garden: Garden, sqlite_url: str
+) -> None:
+    """Where nothing migrates, a module that lives only since its rival's lifespan failed, and whose
+    tables are not there, is out with what to do; the start is not refused."""
+    garden.plant("good", with_route("good"))
+    with serving(sqlite_url, "good"):
+        pass
+    lifespan = "@hookimpl\ndef lifespan(context): raise OSError('no bank')\n"
+    garden.plant("first", with_route("first") + lifespan)
+    hook = "@hookimpl\ndef migrations(): return 'planted_second:migrations'\n"
+    rival = with_route("second").replace('"1.0"', '"1.0", conflicts=("first",)')
+    garden.plant("second", rival + hook)
+    garden.file("planted_second", "migrations/0001_first.py", STEP)
+    app = create_app(settings_for(sqlite_url, "good", "first", "second"), migrate=False)
+    with TestClient(app) as client:
+        modules = client.get("/readyz").json()["modules"]
+        assert "no bank" in modules["first"]["reason"]
+        assert "its migrations wait (0001)" in modules["second"]["reason"]
+        assert "tessera db upgrade" in modules["second"]["remedy"]
+        assert client.get("/v1/good").json() == {"module": "good"}

@@ -61,10 +61,21 @@ def test_a_process_that_was_killed_once_blames_nobody() -> None:
     """A death is forgotten when a start went well in between, or the module has changed."""
     die("its lifespan")
     marks.recall({"bad": "print"})
-    with marks.writing({"bad": "print"}):
-        pass  # a start that is well
+    marks.forgive(["bad"])  # a start that was well
     die("its lifespan")
     assert marks.recall({"bad": "print"}) == {}
+
+
+def test_what_ends_several_at_once_counts_once() -> None:
+    """Workers of one server that were killed together are one death; the next one is the second."""
+    die("its lifespan")
+    [left] = Path("var").glob("under-way-*")
+    gone = left.read_text()
+    for pid in (99999998, 99999999):
+        Path(f"var/under-way-{pid}").write_text(gone)
+    assert marks.recall({"bad": "print"}) == {}
+    die("its lifespan")
+    assert list(marks.recall({"bad": "print"})) == ["bad"]
 
 
 def test_a_migration_may_be_interrupted() -> None:
