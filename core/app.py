@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core import collector, watchdog
+from core import collector, ending, watchdog
 from core.errors import TesseraError, text_of
 from core.generation import Generation
 from core.http.cors import Cors
@@ -133,6 +133,8 @@ class Tessera:
             await lifecycle.end()
         if resources is not None:
             await resources.close()
+        if self._given is None:
+            ending.leave_executor()
 
     def _build_edge(self, settings: Settings, lifecycle: Lifecycle) -> ASGIApp:
         def current() -> Generation:

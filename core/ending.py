@@ -6,11 +6,13 @@ server after SIGTERM, and `modules list`, for ever.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
 GRACE_SECONDS = 2.0
@@ -29,12 +31,29 @@ def see_to(code: int) -> None:
     threading._register_atexit(_begin, code)  # type: ignore[attr-defined]
 
 
+def leave_executor() -> None:
+    """Let the running loop end without waiting for what a module does in the loop's executor.
+
+    asyncio joins it without a limit (3.11); with an idle one in its place `see_to` has the threads.
+    """
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+
+
+def insist(seconds: float) -> None:
+    """End this process so many seconds from now, whatever blocks it, with 1.
+
+    A module may block the loop where it ends, or a thread of the loop's own executor, for which
+    asyncio waits without end.
+    """
+    threading.Thread(target=_end, args=(1, seconds), name="tessera-insist", daemon=True).start()
+
+
 def _begin(code: int) -> None:
     threading.Thread(target=_end, args=(code,), name="tessera-end", daemon=True).start()
 
 
-def _end(code: int) -> None:
-    time.sleep(GRACE_SECONDS)
+def _end(code: int, seconds: float = GRACE_SECONDS) -> None:
+    time.sleep(seconds)
     left = _left()
     with contextlib.suppress(Exception):
         _tell(left)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import isfunction
 from typing import Any
 
 import structlog
@@ -304,7 +305,20 @@ def _add_routes(module: Module, registry: Registry, versions: Mapping[str, Versi
         check_routes(included, permissions=registry.permissions(), contracts=contracts)
 
 
+def _has_lifespan(context: object) -> bool:
+    """Whether it is somebody's: including a router puts the default ones of both together."""
+    if not isfunction(context) or context.__name__ != "merged_lifespan":
+        return isfunction(context)
+    return any(_has_lifespan(cell.cell_contents) for cell in context.__closure__ or ())
+
+
 def _check_prefix(router: APIRouter) -> None:
+    if router.on_startup or router.on_shutdown or _has_lifespan(router.lifespan_context):
+        raise ModuleFailure(
+            f"its router {router.prefix or '/'} has a lifespan, on_startup or on_shutdown, which "
+            "FastAPI runs for an application only",
+            remedy="do that in the module's hook lifespan(context)",
+        )
     if not router.prefix.strip("/"):
         raise ModuleFailure(
             "one of its routers has no prefix",

@@ -123,7 +123,7 @@ class Lifecycle:
 
     async def _make(self, settings: Settings) -> Generation:
         """A started generation of every module that can start. Raises Refused."""
-        excluded = await asyncio.to_thread(preflight.failures_of, settings)
+        excluded = await self._worker.run(preflight.failures_of, settings)
         with await self._watched(settings) as watch:
             generation = await self._start(settings, excluded)
             # Its tasks have only begun: what they do at first still counts as the start.
@@ -133,15 +133,16 @@ class Lifecycle:
 
     def _settle(self, watch: contextlib.ExitStack) -> None:
         """A start was well, and so were its first seconds."""
-        if watch is self._watch:  # else another start has taken its place, or the end
-            marks.forgive(self.current.contexts)
+        if watch is self._watch and self._current is not None:  # else another start, or the end
+            marks.forgive(self._current.contexts)
         watch.close()
 
     async def _watched(self, settings: Settings) -> contextlib.ExitStack:
         """What notes the modules that block or end this process; it is closed when all is well."""
         self._watch.close()
-        fingerprints = await asyncio.to_thread(preflight.fingerprints_of, settings)
-        strangers = await asyncio.to_thread(preflight.fingerprints_of, settings, ours=False)
+        # Not by the loop's own executor, which a module may keep busy for ever.
+        fingerprints = await self._worker.run(preflight.fingerprints_of, settings)
+        strangers = await self._worker.run(preflight.fingerprints_of, settings, ours=False)
         watch = contextlib.ExitStack()
         if strangers:
             watch.enter_context(marks.writing(strangers))
@@ -168,7 +169,7 @@ class Lifecycle:
 
     async def _note(self, settings: Settings, failures: Mapping[str, ModuleFailure]) -> None:
         if settings.app.environment != "test":
-            await asyncio.to_thread(last_start.note, failures)
+            await self._worker.run(last_start.note, failures)
 
     def _build(self, settings: Settings, excluded: dict[str, ModuleFailure]) -> Generation:
         generation = compose(

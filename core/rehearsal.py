@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import DISTRIBUTION, discovery, lives, steps
+from core import DISTRIBUTION, discovery, ending, lives, steps
 from core.db import migrations
 from core.discovery import Found
 from core.errors import ModuleFailure
@@ -126,6 +126,7 @@ def _run(settings: Settings) -> None:
             await _start_and_end(settings)
         task = asyncio.current_task()
         came_to_its_end = task is not None and not task.cancelling()
+        ending.leave_executor()
 
     how = "it cancelled tasks that are not its own"
     try:

@@ -37,7 +37,10 @@ def again() -> NoReturn:
     """
     first_to_close = FIRST
     if _listening is not None:
-        os.dup2(_listening.fileno(), FIRST)  # inheritable, too
+        try:
+            os.dup2(_listening.fileno(), FIRST)  # inheritable, too
+        except OSError:  # it is closed: this process was about to end
+            leave()
         os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
         first_to_close += 1
     os.closerange(first_to_close, os.sysconf("SC_OPEN_MAX"))

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 from core.checks.context import CheckContext
 from core.checks.finding import Finding
+from core.checks.forked import ForkFailure, in_a_fork
 from core.discovery import summarise
 from core.errors import ModuleFailure, by_a_person
 from core.hooks import Hooks
+
+CHECK_SECONDS = 20.0
+"""How long one of them may take."""
 
 
 def check_own(context: CheckContext, hooks: Hooks) -> Iterator[Finding]:
@@ -22,12 +28,19 @@ def check_own(context: CheckContext, hooks: Hooks) -> Iterator[Finding]:
     for check in checks:
         name = getattr(check, "__qualname__", type(check).__name__)
         try:
-            yield from [_held(context, it) for it in check(context)]
-        except BaseException as error:  # a stranger's check may raise anything
-            if by_a_person(error):
-                raise
-            remedy = f"mend it, or disable {context.module}"
-            yield _broken(context, name, f"it raised {summarise(error)}", remedy)
+            yield from in_a_fork(partial(_found, context, check), seconds=CHECK_SECONDS)
+        except ForkFailure as failure:
+            yield _broken(context, name, str(failure), f"mend it, or disable {context.module}")
+
+
+def _found(context: CheckContext, check: Any) -> list[Finding]:
+    """What one of them finds. Raises ForkFailure when it cannot say."""
+    try:
+        return [_held(context, it) for it in check(context)]
+    except BaseException as error:  # a stranger's check may raise anything
+        if by_a_person(error):
+            raise
+        raise ForkFailure(f"it raised {summarise(error)}") from None
 
 
 def _held(context: CheckContext, finding: object) -> Finding:

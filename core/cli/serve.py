@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from core import restart, watchdog
+from core import ending, restart, watchdog
 from core.errors import ConfigurationError, Refused, TesseraError
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
@@ -20,6 +20,8 @@ from core.settings_models import Role
 log = structlog.get_logger("tessera.serve")
 
 ROLE = "TESSERA_SERVER__ROLE"
+END_SECONDS = 30.0
+"""What modules may take to end once the last request is answered."""
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default server.host.")]
 Port = Annotated[
@@ -148,6 +150,10 @@ def remembering_app() -> Any:
             except TesseraError as error:
                 self.failure = Refused(error.for_operators)
                 raise
+
+        async def stop(self) -> None:
+            ending.insist(END_SECONDS)
+            await super().stop()
 
     return Remembering()
 

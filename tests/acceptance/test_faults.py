@@ -169,6 +169,8 @@ WHOLE = (
 )
 HARMLESS = {
     "silent": "import sys, logging\nsys.stderr.close()\nlogging.disable(logging.CRITICAL)\n",
+    "polling": life("[asyncio.create_task(asyncio.to_thread(poll)) for _ in range(40)]")
+    + "\nimport time\ndef poll():\n    while True: time.sleep(1)\n",
     "quitter": life("asyncio.get_running_loop().create_task(quit())")
     + "\nasync def quit(): raise SystemExit(5)\n",
 }

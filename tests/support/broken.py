@@ -190,6 +190,25 @@ BROKEN = {
         ),
         "has no prefix",
     ),
+    "a router with a lifespan": (
+        minimal(
+            "bad",
+            ROUTER + "\nfrom contextlib import asynccontextmanager\n@asynccontextmanager\n"
+            "async def life(app): yield\n@hookimpl\n"
+            "def routers(version): return [make(dependencies=[public], lifespan=life)]",
+        ),
+        "has a lifespan, on_startup or on_shutdown, which FastAPI runs for an application only",
+    ),
+    "a router that includes one with on_startup": (
+        minimal(
+            "bad",
+            ROUTER + "\n@hookimpl\ndef routers(version):\n"
+            "    outer = make(dependencies=[public])\n"
+            "    inner = APIRouter(prefix='/in', on_startup=[print], dependencies=[public])\n"
+            "    inner.get('/x')(lambda: 1)\n    outer.include_router(inner)\n    return [outer]",
+        ),
+        "has a lifespan, on_startup or on_shutdown",
+    ),
     "a service that nobody offers": (
         minimal(
             "bad",

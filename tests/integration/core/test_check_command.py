@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from core.checks import linters
+from core.checks import own as checks_of_modules
 from core.checks.codes import CODES
 from core.checks.finding import Finding
 from core.checks.run import run
@@ -222,6 +223,22 @@ def test_a_broken_check_is_a_finding(garden: Garden, body: str) -> None:
     """Whatever a module's check does, the others go on and it is named."""
     [found] = own(garden, body)
     assert (found.code, found.place, found.module) == ("T009", "bad: look", "bad")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("import os; os._exit(0)", "it ended the whole process (exit code 0)"),
+        ("import time; time.sleep(1e9)", "it did not return within 1 s"),
+    ],
+)
+def test_a_check_that_ends_or_hangs_is_a_finding(
+    body: str, reason: str, garden: Garden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module's check that ends its process, or never returns, ends no `check` with success."""
+    monkeypatch.setattr(checks_of_modules, "CHECK_SECONDS", 1.0)
+    [found] = own(garden, body)
+    assert (found.code, found.reason) == ("T009", reason)
 
 
 def test_a_broken_hook_is_a_finding(garden: Garden) -> None:

@@ -147,3 +147,14 @@ def test_a_chain_of_rivals_keeps_the_right_one_out(garden: Garden, sqlite_url: s
             "second": "enabled",
             "third": "failed",
         }
+
+
+def test_a_reason_is_short_and_tells_no_password(garden: Garden, sqlite_url: str) -> None:
+    """What a module raises is cut, steers no terminal, and an address in it loses its password."""
+    told = "cannot reach postgresql://shop:hunter2@db/shop \\x1b[31m"
+    body = f"@hookimpl\ndef tables(): raise OSError('{told}' + 'x' * 100_000)"
+    garden.plant("bad", minimal("bad", body))
+    with serving(sqlite_url, "bad") as client:
+        reason = client.get("/readyz").json()["modules"]["bad"]["reason"]
+        assert "postgresql://…@db/shop \\x1b[31mxxx" in reason
+        assert len(reason) < 3_000
