@@ -34,7 +34,7 @@ from typing import Any, ClassVar
 
 LONGEST_TEXT = 2_000
 """Characters of an error's own words that are told; a log has the rest in its traceback."""
-_USER = re.compile(r"(?<=://)[^\s/@]+@")
+_USER = re.compile(r"(?<=://)\S*@")  # a password may hold anything
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 

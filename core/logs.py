@@ -106,12 +106,7 @@ def _formatter(*, as_json: bool) -> logging.Formatter:
             structlog.processors.format_exc_info,
             _without_secrets,
             _without_controls,
-            structlog.dev.ConsoleRenderer(
-                colors=_coloured(),
-                pad_event_to=0,
-                # rich's shows local variables, secrets too, and takes a minute for a long message.
-                exception_formatter=structlog.dev.plain_traceback,
-            ),
+            structlog.dev.ConsoleRenderer(colors=_coloured(), pad_event_to=0),
         ]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_common(), structlog.stdlib.ExtraAdder(), _without_duplicates],

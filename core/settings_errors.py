@@ -22,8 +22,13 @@ _SECRET = re.compile(
     r"(password|passwd|passphrase|pwd|secret|token|credential|dsn|(^|_)key|apikey)s?", re.IGNORECASE
 )
 # A password may hold anything, an @ and a slash too, so it reaches to the last @ that there is.
-_IN_PROSE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>\S*)@", re.IGNORECASE)
-_IN_VALUE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>.*)@", re.IGNORECASE | re.DOTALL)
+# Not from the middle of a word: a long one would be looked through from each of its letters.
+_IN_PROSE = re.compile(
+    r"(?<![a-z0-9+.-])(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>\S*)@", re.IGNORECASE
+)
+_IN_VALUE = re.compile(
+    r"(?<![a-z0-9+.-])(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>.*)@", re.IGNORECASE | re.DOTALL
+)
 _ARGUMENT = re.compile(
     r"(?P<name>[?&][\w-]*(password|passwd|secret|token|key)=)[^&\s\"']+", re.IGNORECASE
 )
