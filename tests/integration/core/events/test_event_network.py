@@ -28,6 +28,7 @@ class BlackHole:
         self._to = make_url(url)
         self._age = 0
         self._pumps: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
@@ -41,6 +42,9 @@ class BlackHole:
             for pump in self._pumps:
                 pump.cancel()
             await asyncio.gather(*self._pumps, return_exceptions=True)
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.sleep(0.1)
 
     def swallow(self) -> None:
         """From now on the connections that are there hear nothing and are heard by nobody."""
@@ -48,6 +52,7 @@ class BlackHole:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._to.host, self._to.port)
+        self._writers += [writer, back]
         for pump in (self._pump(reader, back), self._pump(there, writer)):
             self._pumps.add(asyncio.create_task(pump))
 
