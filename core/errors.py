@@ -26,28 +26,27 @@ web layer turns it into ``application/problem+json``. The docstring of each clas
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+from core.masking import mask_urls, one_line
+
 LONGEST_TEXT = 2_000
 """Characters of an error's own words that are told; a log has the rest in its traceback."""
-_USER = re.compile(r"(?<=://)\S*@")  # a password may hold anything
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def text_of(error: BaseException) -> str:
     """An error's own words; the name of its kind where it cannot even tell those.
 
     What no encoding can write, as in the name of a file that is no UTF-8, is written as escapes, as
-    is what would steer a terminal. User and password of an address are left out.
+    is what would steer a terminal. The password of an address is left out.
     """
     try:
-        text = str(error).encode("utf-8", "backslashreplace").decode()
-        text = _CONTROL.sub(lambda it: repr(it[0])[1:-1], _USER.sub("…@", text))
-        return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+        text = mask_urls(str(error))
+        text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+        return "\n".join(one_line(line.expandtabs()) for line in text.split("\n"))
     except BaseException as worse:  # a stranger's __str__ may raise anything
         if by_a_person(worse):
             raise

@@ -18,7 +18,9 @@ import structlog
 from fastapi import APIRouter
 from starlette.types import Scope
 
+from core import preflight
 from core import registry as registries
+from core.aside import aside
 from core.belongings import kept
 from core.db.session import SCOPE_DATABASE
 from core.discovery import summarise
@@ -242,6 +244,18 @@ def compose(
         if not spoilers:
             return generation
         known.update(spoilers)  # what they had claimed is free for whoever lost to them
+
+
+def compose_carefully(
+    settings: Settings, *, known: Mapping[str, ModuleFailure] | None = None
+) -> Registry:
+    """The modules as a server would build them, down to the routes, after the preflight.
+
+    For commands, which a module must not end or hang either. `known` are failures of a start.
+    """
+    excluded = {**(known or {}), **preflight.failures_of(settings)}
+    resources = Resources(settings)
+    return aside(compose, settings, resources=resources, excluded=excluded).registry
 
 
 def _checks_of(hooks: Hooks, context: ModuleContext) -> Mapping[str, Callable[[], Any]]:

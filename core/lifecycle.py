@@ -141,8 +141,7 @@ class Lifecycle:
         """What notes the modules that block or end this process; it is closed when all is well."""
         self._watch.close()
         # Not by the loop's own executor, which a module may keep busy for ever.
-        fingerprints = await self._worker.run(preflight.fingerprints_of, settings)
-        strangers = await self._worker.run(preflight.fingerprints_of, settings, ours=False)
+        fingerprints, strangers = await self._worker.run(preflight.fingerprints_of, settings)
         watch = contextlib.ExitStack()
         if strangers:
             watch.enter_context(marks.writing(strangers))

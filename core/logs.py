@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from core.masking import MASK, mask_urls, one_line
 from core.request import log_request_context
-from core.settings_errors import MASK, is_secret, mask_urls, one_line
+from core.settings_errors import is_secret
 
 if TYPE_CHECKING:
     from core.settings import Settings

@@ -31,6 +31,7 @@ import structlog
 from core import DISTRIBUTION, __version__, discovery, files, marks
 from core.discovery import Found, module_of
 from core.errors import ModuleFailure
+from core.marks import Fingerprints
 from core.settings_errors import is_secret
 
 if TYPE_CHECKING:
@@ -65,13 +66,14 @@ def failures_of(settings: Settings, *, unset: bool | None = None) -> dict[str, M
     return failures | inspect(strangers, settings)
 
 
-def fingerprints_of(settings: Settings, *, ours: bool = True) -> dict[str, str | None]:
-    """The fingerprint of each enabled module; none where the settings want no preflight.
+def fingerprints_of(settings: Settings) -> tuple[Fingerprints, Fingerprints]:
+    """The fingerprint of each enabled module, and those alone of what did not come with core.
 
-    Without `ours` only of those that did not come with core.
+    None where the settings want no preflight.
     """
     enabled = _enabled(settings) if wanted(settings) else []
-    return {m.id: fingerprint(m, settings) for m in enabled if ours or not _is_ours(m)}
+    every = {module.id: fingerprint(module, settings) for module in enabled}
+    return every, {m.id: every[m.id] for m in enabled if not _is_ours(m)}
 
 
 def _is_ours(module: Found) -> bool:

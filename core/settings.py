@@ -18,7 +18,8 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.errors import ConfigurationError
-from core.settings_errors import findings, one_line, secrets_in, with_sections
+from core.masking import one_line
+from core.settings_errors import findings, secrets_in, with_sections
 from core.settings_guards import SECRET_KEY_FILE, kept_secret_key, production_faults
 from core.settings_models import (
     ApiSettings,

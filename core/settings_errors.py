@@ -15,22 +15,11 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from core.masking import MASK, mask_urls, one_line, password_in
 from core.settings_sources import VARIABLE_PLACES, flatten, variable_of
 
-MASK = "********"
 _SECRET = re.compile(
     r"(password|passwd|passphrase|pwd|secret|token|credential|dsn|(^|_)key|apikey)s?", re.IGNORECASE
-)
-# A password may hold anything, an @ and a slash too, so it reaches to the last @ that there is.
-# Not from the middle of a word: a long one would be looked through from each of its letters.
-_IN_PROSE = re.compile(
-    r"(?<![a-z0-9+.-])(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>\S*)@", re.IGNORECASE
-)
-_IN_VALUE = re.compile(
-    r"(?<![a-z0-9+.-])(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>.*)@", re.IGNORECASE | re.DOTALL
-)
-_ARGUMENT = re.compile(
-    r"(?P<name>[?&][\w-]*(password|passwd|secret|token|key)=)[^&\s\"']+", re.IGNORECASE
 )
 
 
@@ -58,32 +47,14 @@ def is_secret(key: str) -> bool:
     )
 
 
-def mask_urls(text: str, *, prose: bool = True) -> str:
-    """The same text without the passwords in its URLs; not `prose`: the text is one URL."""
-
-    def hidden(found: re.Match[str]) -> str:
-        user, colon, _ = found["user"].partition(":")
-        return f"{found['scheme']}{user + ':' + MASK if colon else MASK}@"
-
-    if "://" not in text:
-        return text
-    text = (_IN_PROSE if prose else _IN_VALUE).sub(hidden, text)
-    return _ARGUMENT.sub(lambda found: found["name"] + MASK, text)
-
-
-def one_line(text: str) -> str:
-    """Control characters made visible, so that a message stays one line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def secrets_in(data: Mapping[str, Any]) -> Iterator[str]:
     """The secret values in a tree, so that no message may show them."""
     for key, value in flatten(data):
         text = str(value)
         if is_secret(key):
             yield text
-        elif found := _IN_VALUE.search(text):
-            yield found["user"].partition(":")[2] or found["user"]
+        elif found := password_in(text):
+            yield found
 
 
 def scrub(text: str, secrets: Collection[str]) -> str:

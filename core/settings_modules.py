@@ -11,11 +11,11 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from core.errors import ModuleFailure
+from core.masking import one_line
 from core.settings_errors import (
     Finding,
     findings,
     is_secret_field,
-    one_line,
     secrets_in,
     with_sections,
 )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import select
 import signal
+import tempfile
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 T = TypeVar("T")
+
+LOOK_SECONDS = 0.005
 
 
 class ForkFailure(Exception):
@@ -21,24 +23,20 @@ class ForkFailure(Exception):
 def in_a_fork(function: Callable[[], T], *, seconds: float) -> T:
     """What a function gives that is called in a fork of this process; it must be picklable.
 
-    Raises ForkFailure for what the function raised as that, when it ended the process, and when it
-    did not return in time.
+    What it starts there ends with it. Raises ForkFailure for what the function raised as that, when
+    it ended the process, and when it did not return in time.
     """
-    out, into = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(out)
-        _answer(function, into)
-    os.close(into)
-    with os.fdopen(out, "rb") as told:
-        answer = _read(told.fileno(), time.monotonic() + seconds)
-    if answer is None:
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    if answer is None:
+    # A file, for a pipe ends only when all have closed it that it has started.
+    with tempfile.TemporaryFile() as told:
+        pid = os.fork()
+        if not pid:
+            _answer(function, told)
+        code = _code_of(pid, seconds)
+        told.seek(0)
+        answer = told.read()
+    if code is None:
         raise ForkFailure(f"it did not return within {seconds:.0f} s")
     if not answer:
-        code = os.waitstatus_to_exitcode(status)
         ending = f"exit code {code}" if code >= 0 else f"signal {-code}"
         raise ForkFailure(f"it ended the whole process ({ending})")
     good, value = pickle.loads(answer)  # noqa: S301 - from our own fork
@@ -48,25 +46,31 @@ def in_a_fork(function: Callable[[], T], *, seconds: float) -> T:
     return found
 
 
-def _answer(function: Callable[[], Any], into: int) -> NoReturn:
+def _answer(function: Callable[[], Any], told: IO[bytes]) -> NoReturn:
     """In the fork: write what it gives, and end without what this process would do at its end."""
     with contextlib.suppress(BaseException):
+        os.setsid()
         try:
             answer = True, function()
         except ForkFailure as failure:
             answer = False, str(failure)
-        with os.fdopen(into, "wb") as file:
-            file.write(pickle.dumps(answer))
+        told.write(pickle.dumps(answer))
+        told.flush()
     os._exit(0)
 
 
-def _read(file: int, deadline: float) -> bytes | None:
-    """All that is written to a pipe; None when that has not ended in time."""
-    found = b""
-    while (left := deadline - time.monotonic()) > 0:
-        if select.select([file], [], [], left)[0]:
-            part = os.read(file, 65536)
-            if not part:
-                return found
-            found += part
-    return None
+def _code_of(pid: int, seconds: float) -> int | None:
+    """The exit code of a fork; None when it had to be ended. Nothing of its session is left."""
+    deadline = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(LOOK_SECONDS)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # there is nobody
+            os.killpg(pid, signal.SIGKILL)

@@ -19,8 +19,9 @@ from rich.text import Text
 from core import discovery
 from core.aside import aside
 from core.errors import ModuleFailure
+from core.masking import MASK, mask_urls, one_line
 from core.settings import ModuleSection, Settings, core_fields, load_settings, module_settings
-from core.settings_errors import MASK, is_secret, mask_urls, one_line
+from core.settings_errors import is_secret
 from core.settings_modules import section_note
 from core.settings_sources import flatten
 

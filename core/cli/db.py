@@ -106,16 +106,10 @@ def revision(
 
 def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:
     """The migrations of every enabled module, or of the one that is named."""
-    from core import preflight
-    from core.aside import aside
-    from core.generation import compose
-    from core.process import Resources
+    from core.generation import compose_carefully
     from core.registry import CORE
 
-    # Built as a server builds it: who is out there is out here, down to the routes.
-    excluded = preflight.failures_of(settings)
-    made = aside(compose, settings, resources=Resources(settings), excluded=excluded)
-    registry = made.registry
+    registry = compose_carefully(settings)  # who is out of a server is out here
     every = registry.migrations()
     for failed in registry.failed:
         typer.echo(f"tessera: module {failed.id} is left out: {failed.reason}", err=True)

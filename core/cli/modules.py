@@ -32,19 +32,16 @@ def inspect() -> Registry:
 
     Nothing is started: what failed in the last start of the server is taken from its note.
     """
-    from core import last_start, preflight
-    from core.generation import compose
+    from core import last_start
+    from core.generation import compose_carefully
     from core.logs import configure_logging
-    from core.process import Resources
     from core.settings import load_settings
 
     settings = load_settings()
     configure_logging(settings, quiet=True)
     wanted = {name for name, section in settings.modules.items() if section.enabled}
     failed = {name: it for name, it in last_start.recall().items() if name in wanted}
-    excluded = failed | preflight.failures_of(settings)
-    resources = Resources(settings)
-    registry = aside(compose, settings, resources=resources, excluded=excluded).registry
+    registry = compose_carefully(settings, known=failed)
     _try_commands(registry, settings)
     return registry
 

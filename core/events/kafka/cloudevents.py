@@ -99,23 +99,23 @@ def decode(headers: Headers, *, offset: int, timestamp: int) -> Envelope:
     version = _text(found, "ce_specversion")
     if not version.startswith("1."):
         raise NoEnvelope(f"ce_specversion is {version!r}")
+    source, event_type = _text(found, "ce_source"), _text(found, "ce_type")
     return Envelope(
-        event_id=_id(_text(found, "ce_id"), _text(found, "ce_source")),
-        type=_text(found, "ce_type"),
+        event_id=_id(_text(found, "ce_id"), source),
+        type=event_type,
         subject=_text(found, "ce_subject"),
         sequence=_sequence(found, offset),
         recorded_at=_time(found, timestamp),
         traceparent=(found.get("traceparent") or b"").decode("latin-1") or None,
-        aggregate_type=_aggregate_type(found),
-        is_ours=_text(found, "ce_source") == source_of(_text(found, "ce_type"))
-        and "ce_sequence" in found,
+        aggregate_type=_aggregate_type(found, event_type),
+        is_ours=source == source_of(event_type) and "ce_sequence" in found,
     )
 
 
-def _aggregate_type(found: dict[str, bytes | None]) -> str | None:
+def _aggregate_type(found: dict[str, bytes | None], event_type: str) -> str | None:
     """What the publisher says; None where it says nothing, or what is not a module's own."""
     said = (found.get("ce_aggregatetype") or b"").decode("ascii", "replace")
-    mine = said.startswith(f"{module_of(_text(found, 'ce_type'))}.")
+    mine = said.startswith(f"{module_of(event_type)}.")
     return said if mine and said.isprintable() and len(said) <= LONGEST_AGGREGATE else None
 
 

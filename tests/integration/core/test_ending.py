@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.cli.serve import END_SECONDS
 from tests.support.plants import Garden, minimal, with_route
 from tests.support.processes import Installation
 
@@ -60,6 +61,28 @@ def test_workers_end_too(garden: Garden, tmp_path: Path) -> None:
     home.environ["TESSERA_APP__SECRET_KEY"] = "0123456789abcdef0123456789abcdef-made-up"
     with home.serving("--workers", "2") as server:
         assert server.call("GET", "/v1/bad").status_code == 200
+
+
+def test_a_lifespan_that_blocks_where_it_ends_keeps_no_server(
+    garden: Garden, tmp_path: Path
+) -> None:
+    """After SIGTERM it is ended in the time that modules have for that, whatever blocks it."""
+    blocks = """
+    import contextlib, os, time
+
+    @contextlib.asynccontextmanager
+    async def life():
+        yield
+        time.sleep(1e9)
+
+    @hookimpl
+    def lifespan(context): return life()
+    """
+    home = install(garden, tmp_path, bad=with_route("bad") + textwrap.dedent(blocks))
+    home.environ["TESSERA_APP__PREFLIGHT"] = "false"  # it would find it
+    server = home.start()
+    server.wait_ready()
+    assert server.stop(seconds=END_SECONDS + 15) == 1
 
 
 def test_a_module_is_the_same_to_a_server_and_a_command(garden: Garden, tmp_path: Path) -> None:

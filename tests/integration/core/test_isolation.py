@@ -156,5 +156,5 @@ def test_a_reason_is_short_and_tells_no_password(garden: Garden, sqlite_url: str
     garden.plant("bad", minimal("bad", body))
     with serving(sqlite_url, "bad") as client:
         reason = client.get("/readyz").json()["modules"]["bad"]["reason"]
-        assert "postgresql://…@db/shop \\x1b[31mxxx" in reason
+        assert "postgresql://shop:********@db/shop \\x1b[31mxxx" in reason
         assert len(reason) < 3_000

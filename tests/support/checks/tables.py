@@ -122,6 +122,13 @@ MIGRATED = [
     ),
     Case(
         "T401",
+        "a check constraint that only the migrations have",
+        migrated(MAKES_TABLE.replace("sa.Primary", f"{POSITIVE_IN_DATABASE}, sa.Primary")),
+        migrated(MAKES_TABLE),
+        at="planted_bad:migrations",
+    ),
+    Case(
+        "T401",
         "an index of all rows that the models want of some",
         migrated(with_index(), models=PARTIAL),
         migrated(

@@ -81,17 +81,20 @@ class Bells:
         producer.produce(topic, data, headers=[*headers.items()], **where)
         assert await asyncio.to_thread(producer.flush, 20) == 0
 
-    def goes_wrong(self, bell: int, error: BaseException) -> None:
-        """Let the ledger's handler raise for one bell."""
+    def goes_wrong(self, bell: int, error: BaseException) -> list[BaseException]:
+        """Let the ledger's handler raise for one bell; what it has raised so far, as it grows."""
+        raised: list[BaseException] = []
 
         async def trouble() -> None:
+            raised.append(error)
             raise error
 
         self.ledger.BAD[bell] = trouble
+        return raised
 
-    def is_unavailable(self, bell: int) -> None:
-        """Let the ledger's handler meet a server that is away."""
-        self.goes_wrong(bell, Unavailable("away"))
+    def is_unavailable(self, bell: int) -> list[BaseException]:
+        """Let the ledger's handler meet a server that is away; as `goes_wrong`."""
+        return self.goes_wrong(bell, Unavailable("away"))
 
 
 WAYS = (*KINDS, pytest.param("kafka", marks=[pytest.mark.postgres, pytest.mark.kafka]))
