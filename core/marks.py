@@ -15,7 +15,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -38,21 +37,22 @@ Fingerprints = Mapping[str, str | None]
 def note(step: Step, what: str, fingerprints: Fingerprints) -> bool:
     """Remember what a module's step did; False where nothing can be kept."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    return _note(step.module, f"{step.doing} {what} at the start of {moment}", fingerprints)
+    return _note(
+        step.module, f"{step.doing} {what} at the start of {moment}", fingerprints.get(step.module)
+    )
 
 
-def _note(module: str, reason: str, fingerprints: Fingerprints) -> bool:
-    entry = {"reason": reason, "mark": fingerprints.get(module)}
+def _note(module: str, reason: str, mark: str | None) -> bool:
+    entry = {"reason": reason, "mark": mark}
     return files.write_json(KEPT, {**files.read_json(KEPT), module: entry})
 
 
-def _suspect(module: str, doing: str, before: Mapping[str, Any]) -> None:
+def _suspect(module: str, reason: str, mark: str | None) -> None:
     """Note that a process ended in a module's step; the second time it is the module's doing."""
-    reason = f"{doing} ended the whole process at the start of {before['at']}"
-    mark, suspects = before["marks"].get(module), files.read_json(SUSPECTS)
+    suspects = files.read_json(SUSPECTS)
     if suspects.get(module, NOBODY).get("mark") == mark:
         forgive([module])
-        _note(module, f"{reason}, the second time", before["marks"])
+        _note(module, f"{reason}, the second time", mark)
         return
     log.warning(
         "a process ended while a module was at work; once more and it stays out",
@@ -128,7 +128,7 @@ def _bury_the_dead() -> None:
 
     What ended several at once (workers of one server) counts once.
     """
-    suspected: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    suspected: dict[str, tuple[str, str | None]] = {}
     for path in KEPT.parent.glob(UNDER_WAY):
         number = path.name.rpartition("-")[2]
         if not number.isdigit() or _is_another(int(number)):
@@ -138,11 +138,11 @@ def _bury_the_dead() -> None:
             before = json.loads(head)
             module, _, doing = rest.strip().partition("\t")
             if module:
-                before["marks"].get(module), before["at"]  # what is no such note is passed by
-                suspected[module] = doing, before
+                reason = f"{doing} ended the whole process at the start of {before['at']}"
+                suspected[module] = reason, before["marks"].get(module)
         path.unlink(missing_ok=True)
-    for module, (doing, before) in suspected.items():
-        _suspect(module, doing, before)
+    for module, (reason, mark) in suspected.items():
+        _suspect(module, reason, mark)
 
 
 def _is_another(pid: int) -> bool:

@@ -54,8 +54,7 @@ def module_commands() -> dict[str, Any]:
         try:
             command = command_of(module, settings)
         except ModuleFailure as failure:  # it must not take the other verbs with it
-            told = failure.reason.replace("its commands", f"the commands of {module.id}", 1)
-            typer.echo(f"tessera: {told}; {failure.remedy}", err=True)
+            typer.echo(f"tessera: module {module.id}: {failure}", err=True)
             continue
         if command is not None:
             found[module.id] = command

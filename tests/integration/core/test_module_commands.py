@@ -27,7 +27,7 @@ def commands():
 
 commands = hookimpl(commands)
 """
-LEFT_OUT = "tessera: the commands of bad cannot be made: NameError: name 'Path' is not defined"
+LEFT_OUT = "tessera: module bad: its commands cannot be made: NameError: name 'Path' is not defined"
 
 
 @pytest.fixture
