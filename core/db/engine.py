@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,8 +37,8 @@ POOL_SECONDS = 5.0
 """How long a request waits for a connection before it is answered with 503."""
 BUSY_SECONDS = 5.0
 """How long a SQLite statement waits for another process's transaction."""
-FINISH_SECONDS = 0.05
-"""How long a SQLite statement may go on whose caller is gone."""
+PATIENCE = 500_000
+"""After how many of its steps (some 10 ms) a SQLite statement asks whether its caller is there."""
 STATEMENTS = 2_000
 """Compiled statements that are kept: a thousand routes have more than SQLAlchemy's 500."""
 PREPARED = 500
@@ -221,8 +220,10 @@ def _sqlite_engine(url: URL, *, foreign_keys: bool = True, **options: Any) -> As
             files.prepare(url.database)
 
     @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
+    def prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver shall begin nothing by itself
+        record.info[_Caller] = caller = _Caller()
+        connection.run_async(lambda driver: driver.set_progress_handler(caller, PATIENCE))
         cursor = connection.cursor()
         try:
             for pragma in _pragmas(foreign_keys):
@@ -233,30 +234,34 @@ def _sqlite_engine(url: URL, *, foreign_keys: bool = True, **options: Any) -> As
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "invalidate")
-    def abandon(connection: Any, *_: Any) -> None:
+    def abandon(connection: Any, record: Any, _: Any) -> None:
+        record.info[_Caller].is_gone = True
         with suppress(MissingGreenlet):  # found by the garbage collector: nobody can wait
             connection.run_async(_abandon)
 
     return engine
 
 
+class _Caller:
+    """Whether whoever a SQLite connection works for is still there: its progress handler."""
+
+    def __init__(self) -> None:
+        self.is_gone = False
+
+    def __call__(self) -> bool:
+        """SQLite asks in the connection's thread, and ends the running statement if this holds."""
+        return self.is_gone
+
+
 async def _abandon(driver: aiosqlite.Connection) -> None:
-    """Stop the statement of somebody who was cancelled, and its transaction.
+    """End the transaction of somebody who was cancelled: it would keep all other writers out.
 
-    It would go on in its thread and keep all other writers out; so would the transaction, even
-    after its connection is closed, for as long as anything refers to the statement.
-
-    The rollback waits in the thread behind a statement that still runs, which is interrupted only
-    then: an interrupt holds until no statement is open, so that of somebody who was cancelled
-    between execute and fetch it would strike the rollback, and the lock would stay for ever.
+    Closing the connection would not do, as long as anything refers to one of its statements. The
+    rollback waits in the thread behind the statement that still runs, which its `_Caller` ends. An
+    interrupt would hold until no statement is open; that of somebody who was cancelled between
+    execute and fetch stays open, so it would strike the rollback, and the lock would stay for ever.
     """
-    ending = asyncio.ensure_future(driver.rollback())
-    if not (await asyncio.wait({ending}, timeout=FINISH_SECONDS))[0]:
-        await driver.interrupt()
-    try:
-        await ending
-    except sqlite3.OperationalError:  # the interrupt came just when the statement had ended
-        await driver.rollback()
+    await driver.rollback()
 
 
 def _pragmas(foreign_keys: bool) -> list[str]:

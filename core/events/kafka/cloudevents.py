@@ -99,9 +99,9 @@ def decode(headers: Headers, *, offset: int, timestamp: int) -> Envelope:
     version = _text(found, "ce_specversion")
     if not version.startswith("1."):
         raise NoEnvelope(f"ce_specversion is {version!r}")
-    source, event_type = _text(found, "ce_source"), _text(found, "ce_type")
+    text, source, event_type = (_text(found, name) for name in ("ce_id", "ce_source", "ce_type"))
     return Envelope(
-        event_id=_id(_text(found, "ce_id"), source),
+        event_id=_id(text, source),
         type=event_type,
         subject=_text(found, "ce_subject"),
         sequence=_sequence(found, offset),

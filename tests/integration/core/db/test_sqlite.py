@@ -143,6 +143,23 @@ async def test_a_writer_who_is_cancelled_leaves_no_lock(database: Database) -> N
         assert results[1::2] == [1] * 5
 
 
+async def test_a_long_statement_ends_with_its_caller(database: Database) -> None:
+    """Who is cancelled in a statement of minutes keeps nobody out for longer than a second."""
+    counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9000000000)"
+
+    async def count() -> None:
+        async with database.write() as session:
+            await session.exec(text(f"{counting} SELECT count(*) FROM n"))
+
+    counter = asyncio.create_task(count())
+    await asyncio.sleep(0.2)
+    assert not counter.done()
+    counter.cancel()
+    async with asyncio.timeout(1):
+        await write_note(database, "at once")
+    assert counter.cancelled()
+
+
 async def test_a_commit_that_fails_leaves_no_lock(database: Database) -> None:
     """After a commit that the database refused, others can write."""
     deferred = "REFERENCES emptiness (id) DEFERRABLE INITIALLY DEFERRED"
