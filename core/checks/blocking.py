@@ -6,12 +6,14 @@ Here names are followed: through an alias, an instance, and through helpers of t
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 from core.checks.code import Call, Code, Unit
 from core.checks.context import CheckContext
 from core.checks.finding import Finding
+from core.checks.names import PATH
 from core.checks.reached import Reached
 
 _VERBS = r"(get|post|put|patch|delete|head|options|request|send|stream)"
@@ -22,10 +24,10 @@ _SESSION = "take ReadSession or WriteSession"
 # An instance is written with brackets, by the name under which it is imported or was defined.
 _REMEDIES = {
     r"time\.sleep": "await asyncio.sleep(…)",
-    rf"(requests|httpx2?|urllib3)\.{_VERBS}": _CLIENT,
+    rf"(requests(\.api)?|httpx2?(\._api)?|urllib3)\.{_VERBS}": _CLIENT,
     rf"(requests(\.sessions)?\.[Ss]ession|httpx2?\.Client|urllib3(\.poolmanager)?\.PoolManager)\(\)"
     rf"\.{_VERBS}": _CLIENT,
-    r"urllib\.request\.(urlopen|urlretrieve)": "use httpx2.AsyncClient",
+    r"urllib\.request\.(urlopen|urlretrieve|(build_opener|OpenerDirector)\(\)\.open)": _CLIENT,
     r"http\.client\.HTTPS?Connection\(\)\.(request|getresponse|connect)": _CLIENT,
     r"subprocess\.(run|call|check_call|check_output|getoutput|getstatusoutput)"
     r"|subprocess\.Popen\(\)\.(wait|communicate)|os\.(system|popen|wait|waitpid)": (
@@ -54,11 +56,13 @@ _REMEDIES = {
     r"|passlib\.context\.CryptContext\(\)\.(hash|verify|verify_and_update)"
     r"|passlib\.hash\.\w+\.(hash|verify)": "await asyncio.to_thread(…), or ask auth's service",
     r"(queue\.\w*Queue\(\)\.(get|put|join)|threading\.(Event|Condition|Barrier)\(\)\.wait)"
-    r"|threading\.Thread\(\)\.join": "use asyncio's own Queue, Event or Condition",
+    r"|threading\.(Thread\(\)\.join|(R?Lock|(Bounded)?Semaphore)\(\)\.acquire)": (
+        "use asyncio's own Queue, Event, Condition or Lock"
+    ),
     r"concurrent\.futures\.(wait|as_completed)|(.+\(\)\.submit|concurrent\.futures(\._base)?\.Future)"
     r"\(\)\.(result|exception)": "await asyncio.wrap_future(…)",
     r"asyncio\.run|asyncio\.get_(event|running)_loop\(\)\.run_(until_complete|forever)": "await it",
-    r"builtins\.open|(pathlib\.)?Path\(\)\.(open|(read|write)_(text|bytes))": _THREAD,
+    rf"builtins\.open|{PATH}\.(open|(read|write)_(text|bytes))": _THREAD,
     r"builtins\.input|getpass\.getpass": "ask before the loop runs",
 }
 _BLOCKING = [(re.compile(pattern), remedy) for pattern, remedy in _REMEDIES.items()]
@@ -106,6 +110,10 @@ def _shown(call: Call) -> str:
     return f"{call.target.removeprefix('builtins.')}()"
 
 
+def _told(call: ast.Call) -> bool:
+    return bool(call.args or call.keywords)
+
+
 class Helpers:
     """Which plain functions of a package block, and on which way."""
 
@@ -120,6 +128,12 @@ class Helpers:
 
     def remedy(self, call: Call) -> str:
         """What to write instead of a call that blocks itself; empty for any other."""
+        if (
+            call.target.endswith("().acquire")
+            and isinstance(call.node, ast.Call)
+            and _told(call.node)
+        ):
+            return ""  # acquire(blocking=False) waits for nobody
         return remedy_for(self._code.plain(call.target))
 
     def way(self, call: Call) -> list[tuple[Unit, Call]]:

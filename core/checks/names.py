@@ -11,6 +11,7 @@ import ast
 import builtins
 import functools
 import inspect
+import re
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,9 @@ from core.checks.sources import Source, imported
 Names = dict[str, str | None]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 UNKNOWN = None
+PATH = r"pathlib(\._local)?\.Path(\.\w+)?\(\)(\.parent|\.\w+\(\))*"
+"""What gives a path; the class lies in `pathlib._local` since Python 3.13."""
+_NOT_THERE = {"ImportError", "ModuleNotFoundError", "Exception"}
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -57,6 +61,9 @@ def resolve(node: ast.AST, names: Mapping[str, str | None], kinds: Mapping[str, 
         if base == "functools.partial" and node.args:  # calling it calls what it was made of
             return resolve(node.args[0], names, kinds)
         return f"{base}()" if base else ""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        base = resolve(node.left, names, kinds)  # ``folder / "name"`` is a path like its folder
+        return base if re.fullmatch(PATH, base) else ""
     return ""
 
 
@@ -150,6 +157,8 @@ def bindings(
     """
     found: Names = {}
     nodes = list(body_nodes(body))
+    instead = {node for it in nodes if isinstance(it, ast.Try) for node in _instead(it)}
+    nodes = [node for node in nodes if node not in instead]
     for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
             found.update(imported(node, source))
@@ -162,6 +171,29 @@ def bindings(
             clash = name in found and found[name] != told
             found[name] = seen[name] = UNKNOWN if clash else told
     return found
+
+
+def _instead(node: ast.Try) -> Iterator[ast.AST]:
+    """What binds a name anew that an import could not bind: what was imported is what counts."""
+    tried = (it for it in body_nodes(node.body) if isinstance(it, ast.Import | ast.ImportFrom))
+    wanted = {alias.asname or alias.name for it in tried for alias in it.names}
+    for handler in node.handlers:
+        kinds = (
+            {n.id for n in ast.walk(handler.type) if isinstance(n, ast.Name)}
+            if handler.type
+            else set()
+        )
+        if kinds & _NOT_THERE or not kinds:
+            yield from (it for it in body_nodes(handler.body) if wanted & set(_bound_by(it)))
+
+
+def _bound_by(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name for alias in node.names)
+    elif isinstance(node, Function | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Assign):
+        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
 def _assigned(

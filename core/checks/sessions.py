@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from core.checks import names
 from core.checks.blocking import Helpers
 from core.checks.code import Call, Code, Unit
 from core.checks.context import CheckContext
+from core.checks.depended import Depended
 from core.checks.finding import Finding
 from core.db.session import WritableSession
 from core.db.sync import SyncWritableSession
@@ -32,43 +34,95 @@ _NO_USE = {"add", "add_all", "after_commit", "expunge", "expunge_all", "info", "
 """Methods of a session that send nothing."""
 
 
+@dataclass(frozen=True)
+class _Open:
+    """A write session in a function: how it is written there, where, and who keeps it."""
+
+    session: str
+    body: list[ast.stmt]
+    holders: frozenset[str] = frozenset()
+    is_given: bool = False
+    """Whether the request's own is meant, which its dependencies share."""
+
+
+@dataclass(frozen=True)
+class _Use:
+    """Where a transaction began: the session, as it is written, and the call in that function."""
+
+    session: str
+    call: ast.Call
+    unit: Unit
+
+
 def check_sessions(context: CheckContext) -> Iterator[Finding]:
     """T601: slow work after the first use of a write session."""
-    helpers = Helpers(context.code)
+    helpers, depended = Helpers(context.code), Depended(context)
     for unit in context.code.units.values():
-        for session, body in _sessions(unit):
-            if unit.is_async:
-                slow_here = partial(is_slow, context.code, unit)
-            else:
-                slow_here = partial(_blocks, unit, helpers)
-            walk = _Walk(unit, session, slow_here)
-            walk.block(body, used=None)
-            for slow, used in walk.slow.items():
-                yield _finding(context, unit, session, slow, used)
+        slow_here = _slow_here(context.code, unit, helpers)
+        begun = _begun(depended, unit)
+        late: dict[ast.Call, _Use] = {}
+        for opened in [*_sessions(unit), *([_Open("", unit.node.body)] if begun else [])]:
+            walk = _Walk(unit, opened, slow_here)
+            used = begun.call if begun and (opened.is_given or not opened.session) else None
+            walk.block(opened.body, used=used)
+            for slow, first in walk.slow.items():
+                its = begun if begun and first is begun.call else _Use(opened.session, first, unit)
+                late.setdefault(slow, its)
+        for slow, use in late.items():
+            yield _finding(context, unit, slow, use)
 
 
-def _finding(
-    context: CheckContext, unit: Unit, session: str, slow: ast.Call, used: ast.Call
-) -> Finding:
+def _slow_here(code: Code, unit: Unit, helpers: Helpers) -> Callable[[ast.Call], bool]:
+    return partial(is_slow, code, unit) if unit.is_async else partial(_blocks, unit, helpers)
+
+
+def _finding(context: CheckContext, unit: Unit, slow: ast.Call, use: _Use) -> Finding:
+    where = f"in line {use.call.lineno}"
+    if use.unit is not unit:
+        where = f"in {use.unit.node.name}, {context.at(use.unit.source.path, use.call.lineno)}"
     return context.found(
         "T601",
         context.at(unit.source.path, slow.lineno),
         f"{unit.node.name} waits for {ast.unparse(slow.func)}() while the transaction is open that "
-        f"began with the use of {session} in line {used.lineno}",
+        f"began with the use of {use.session} {where}",
         "do the slow work first: a session begins with its first use",
     )
 
 
-def _sessions(unit: Unit) -> Iterator[tuple[str, list[ast.stmt]]]:
-    """Names that hold a write session, and where: parameters, ``async with ….write() as …``."""
+def _begun(depended: Depended, unit: Unit) -> _Use | None:
+    """The use of the request's session by what it depends on, which runs before it."""
+    for dependency in depended.of(unit):
+        for opened in _sessions(dependency):
+            if opened.is_given:
+                walk = _Walk(dependency, opened, lambda _: False)
+                if used := walk.block(opened.body, used=None):
+                    return _Use(opened.session, used, dependency)
+        if earlier := _begun(depended, dependency):
+            return earlier
+    return None
+
+
+def _sessions(unit: Unit) -> Iterator[_Open]:
+    """Parameters, attributes of ``self`` and of parameters, ``async with ….write() as …``."""
+    wanted = WritableSession if unit.is_async else SyncWritableSession
+    body = unit.node.body
     for name, kind in unit.known.items():
-        found = names.runtime(kind[:-2]) if kind and kind.endswith("()") else None
-        wanted = WritableSession if unit.is_async else SyncWritableSession
-        if isinstance(found, type) and issubclass(found, wanted) and _is_own(unit, name):
-            yield name, unit.node.body
+        if not kind or not kind.endswith("()") or not _is_own(unit, name):
+            continue
+        if _is_session(kind, wanted):
+            yield _Open(name, body, is_given=True)
+        for attribute, its in unit.kinds.get(kind[:-2], {}).items():
+            if its and _is_session(its, wanted):
+                holders = frozenset() if _is_first_of_method(unit, name) else frozenset({name})
+                yield _Open(f"{name}.{attribute}", body, holders)
     for node in unit.nodes():
         if isinstance(node, ast.AsyncWith):
-            yield from ((name, node.body) for name in map(_opened, node.items) if name)
+            yield from (_Open(name, node.body) for name in map(_opened, node.items) if name)
+
+
+def _is_session(kind: str, wanted: type) -> bool:
+    found = names.runtime(kind[:-2]) if kind.endswith("()") else None
+    return isinstance(found, type) and issubclass(found, wanted)
 
 
 def _is_own(unit: Unit, name: str) -> bool:
@@ -76,6 +130,12 @@ def _is_own(unit: Unit, name: str) -> bool:
     return any(
         a.arg == name for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
     )
+
+
+def _is_first_of_method(unit: Unit, name: str) -> bool:
+    """Whether it is ``self``, whose other methods tell of themselves."""
+    arguments = [*unit.node.args.posonlyargs, *unit.node.args.args]
+    return name == "self" and bool(arguments) and arguments[0].arg == name
 
 
 def _opened(item: ast.withitem) -> str:
@@ -88,11 +148,11 @@ def _opened(item: ast.withitem) -> str:
 class _Walk:
     """Goes through a function in the order in which it runs; `slow` is what came too late."""
 
-    def __init__(self, unit: Unit, session: str, is_slow: Callable[[ast.Call], bool]) -> None:
+    def __init__(self, unit: Unit, opened: _Open, is_slow: Callable[[ast.Call], bool]) -> None:
         self._unit = unit
-        self._session = session
+        self._session = opened.session
         self._is_slow = is_slow
-        self._holders: set[str] = set()
+        self._holders = set(opened.holders)
         self.slow: dict[ast.Call, ast.Call] = {}
 
     def block(self, body: list[ast.stmt], used: ast.Call | None) -> ast.Call | None:
@@ -175,7 +235,7 @@ class _Walk:
         return isinstance(node, ast.Name) and node.id in self._holders
 
     def _is_session(self, node: ast.AST) -> bool:
-        return isinstance(node, ast.Name) and node.id == self._session
+        return isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) == self._session
 
 
 def _leaves(statement: ast.stmt) -> bool:

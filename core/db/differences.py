@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Connection, MetaData, Table, inspect
@@ -89,6 +90,56 @@ def partial_differences(connection: Connection, metadata: MetaData) -> list[str]
                     f"{kinds[not wants]} in the database"
                 )
     return lines
+
+
+def text_differences(connection: Connection, metadata: MetaData) -> list[str]:
+    """One line for each rule that says one thing in the models, and another in the database.
+
+    Check constraints and the rows of partial indexes. On SQLite only, which keeps what it was told;
+    PostgreSQL writes an expression anew, in its own words.
+    """
+    if connection.dialect.name != "sqlite":
+        return []
+    inspector = inspect(connection)
+    there = set(inspector.get_table_names())
+    lines: list[str] = []
+    for table in metadata.sorted_tables:
+        if table.name in there:
+            has = {
+                **{it["name"]: it["sqltext"] for it in inspector.get_check_constraints(table.name)},
+                **{
+                    it["name"]: it.get("dialect_options", {}).get("sqlite_where")
+                    for it in inspector.get_indexes(table.name)
+                },
+            }
+            lines += [
+                f"{table.name}.{name}: ({wanted}) in the models, ({has[name]}) in the database "
+                "(a revision drops it and makes it anew, by hand)"
+                for name, wanted in _texts_of(connection, table)
+                if has.get(name) is not None and _plain(str(has[name])) != _plain(wanted)
+            ]
+    return lines
+
+
+def _texts_of(connection: Connection, table: Table) -> Iterator[tuple[str, str]]:
+    """The names and expressions of a table's check constraints and partial indexes."""
+    dialect = connection.dialect
+    compiler = dialect.ddl_compiler(dialect, None).sql_compiler  # type: ignore[arg-type] # as DDL
+    for constraint in table.constraints:
+        if isinstance(constraint, CheckConstraint) and isinstance(constraint.name, str):
+            name = dialect.identifier_preparer.format_constraint(constraint)
+            text = compiler.process(constraint.sqltext, include_table=False, literal_binds=True)
+            yield (name or "").strip('"'), text
+    for index in table.indexes:
+        where = index.dialect_options[dialect.name].get("where")
+        if where is not None:
+            yield str(index.name), compiler.process(where, include_table=False, literal_binds=True)
+
+
+def _plain(text: str) -> str:
+    """An expression without what changes nothing: blanks, quotes of names, brackets around all."""
+    text = re.sub(r"\s+|[\"`\[\]]", "", text)
+    return text[1:-1] if re.fullmatch(r"\([^()]*\)", text) else text
 
 
 def _checks_of(connection: Connection, table: Table) -> list[str]:

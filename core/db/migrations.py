@@ -20,7 +20,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db.differences import defaults_differ, describe, missing_checks, partial_differences
+from core.db.differences import (
+    defaults_differ,
+    describe,
+    missing_checks,
+    partial_differences,
+    text_differences,
+)
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
 from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable, text_of
@@ -260,5 +266,5 @@ def _differences(connection: Connection, module: ModuleMigrations) -> list[str]:
             return [f"migrations wait: {', '.join(found.pending)}"]
     metadata = module.metadata()
     found_by_alembic = describe(compare_metadata(_context(connection, module), metadata))
-    by_us = missing_checks(connection, metadata) + partial_differences(connection, metadata)
-    return found_by_alembic + by_us
+    by_us = (missing_checks, partial_differences, text_differences)
+    return found_by_alembic + [line for told in by_us for line in told(connection, metadata)]

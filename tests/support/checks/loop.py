@@ -133,6 +133,76 @@ LOOP = [
             await pause(1)
         """,
     ),
+    *(
+        bodies(
+            "T501",
+            f"through a name that an import could not bind: {instead}",
+            bad=f"""
+            try:
+                from time import sleep as pause
+            except ImportError:
+                {instead}
+
+            async def read():
+                pause(1)  #<
+            """,
+            good=f"""
+            try:
+                from time import sleep as pause
+            except ImportError:
+                {instead}
+
+            try:
+                kept = pause
+            except ValueError:
+                kept = print
+
+            async def read():
+                kept(1)
+
+            def in_a_thread():
+                pause(1)
+            """,
+        )
+        for instead in ("pause = None", "from time import monotonic as pause", "def pause(s): ...")
+    ),
+    *(
+        bodies(
+            "T501",
+            f"by way of another: {call}",
+            bad=f"""
+            import requests, threading, urllib.request
+            from pathlib import Path
+
+            folder = Path("a")
+            lock = threading.Lock()
+
+            async def read():
+                return {call}  #<
+            """,
+            good="""
+            import asyncio, threading, urllib.request
+            from pathlib import Path
+
+            folder = Path("a")
+            lock = threading.Lock()
+            mine = asyncio.Lock()
+
+            async def read(text):
+                await mine.acquire()
+                lock.acquire(blocking=False)
+                return folder / "b", text / 2, (Path("c").parent / "d").name
+            """,
+        )
+        for call in (
+            'requests.api.get("https://rates.example")',
+            'urllib.request.build_opener().open("https://rates.example")',
+            '(Path("a") / "b").read_text()',
+            '(folder / "b" / "c").write_text("d")',
+            'Path.cwd().joinpath("b").parent.read_bytes()',
+            "lock.acquire()",
+        )
+    ),
     bodies(
         "T501",
         "through an assigned name",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.checks.plots import bodies
+from tests.support.checks.plots import bodies, routes
 
 SESSIONS = [
     bodies(
@@ -136,5 +136,130 @@ SESSIONS = [
             session.get(thing, 1)
             rate()
         """,
+    ),
+    bodies(
+        "T601",
+        "a session that an object keeps",
+        bad="""
+        import asyncio
+
+        class Service:
+            def __init__(self, session: WriteSession) -> None:
+                self.session = session
+
+            async def place(self, thing):
+                await self.session.get(Service, thing)
+                await asyncio.sleep(1)  #<
+        """,
+        good="""
+        import asyncio
+
+        class Service:
+            def __init__(self, session: WriteSession, reader: ReadSession) -> None:
+                self.session = session
+                self.reader = reader
+
+            async def place(self, thing):
+                await self.reader.get(Service, thing)
+                self.session.add(thing)
+                await asyncio.sleep(1)
+                await self.session.get(Service, thing)
+        """,
+    ),
+    bodies(
+        "T601",
+        "a service with a session, by Depends",
+        bad="""
+        import asyncio
+        from typing import Annotated
+        from fastapi import Depends
+
+        class Service:
+            def __init__(self, session: WriteSession) -> None:
+                self.session = session
+
+            async def place(self, thing):
+                await self.session.get(Service, thing)
+
+        def made(session: WriteSession) -> Service:
+            return Service(session)
+
+        async def place(service: Annotated[Service, Depends(made)], thing):
+            await service.place(thing)
+            await asyncio.sleep(1)  #<
+        """,
+        good="""
+        import asyncio
+        from typing import Annotated
+        from fastapi import Depends
+
+        class Service:
+            def __init__(self, session: WriteSession) -> None:
+                self.session = session
+
+            def price(self, thing):
+                return 1
+
+            async def place(self, thing):
+                await self.session.get(Service, thing)
+
+        def made(session: WriteSession) -> Service:
+            return Service(session)
+
+        async def place(service: Annotated[Service, Depends(made)], thing):
+            service.price(thing)
+            await asyncio.sleep(1)
+            await service.place(thing)
+        """,
+    ),
+    *(
+        routes(
+            "T601",
+            f"a transaction that a dependency began: {parameter}",
+            bad=f"""
+            @router.get("/place")
+            async def place({parameter}) -> str:
+                await asyncio.sleep(1)  #<
+                return ""
+            """,
+            good=f"""
+            @router.get("/place")
+            async def place(session: WriteSession, {parameter.replace("known", "read")}) -> str:
+                await asyncio.sleep(1)
+                await session.scalar("1")
+                return ""
+
+            @router.get("/note")
+            async def note(name: Annotated[str, Depends(noted)]) -> str:
+                await asyncio.sleep(1)
+                return ""
+            """,
+            head="""
+            import asyncio
+            from typing import Annotated
+            from fastapi import Depends
+
+            async def known(session: WriteSession, name: str = "") -> str:
+                return (await session.scalar(name)) or name
+
+            async def read(session: ReadSession, name: str = "") -> str:
+                return (await session.scalar(name)) or name
+
+            async def noted(session: WriteSession, name: str = "") -> str:
+                session.add(name)
+                return name
+
+            async def greeted_known(name: Annotated[str, Depends(known)]) -> str:
+                return name
+
+            async def greeted_read(name: Annotated[str, Depends(read)]) -> str:
+                return name
+            """,
+        )
+        for parameter in (
+            "name: Annotated[str, Depends(known)]",
+            "name: Annotated[str, Depends(greeted_known)]",
+            "name=Depends(known)",
+        )
     ),
 ]

@@ -137,6 +137,30 @@ MIGRATED = [
         ),
         at="planted_bad:migrations",
     ),
+    Case(
+        "T401",
+        "a check constraint that says something else in the migrations",
+        migrated(
+            MAKES_TABLE.replace("sa.Primary", f"{POSITIVE_IN_DATABASE}, sa.Primary", 1).replace(
+                "id > 0", "id > 10"
+            ),
+            models=POSITIVE,
+        ),
+        migrated(
+            MAKES_TABLE.replace("sa.Primary", f"{POSITIVE_IN_DATABASE}, sa.Primary", 1).replace(
+                "id > 0", "(id>0)"
+            ),
+            models=POSITIVE,
+        ),
+        at="planted_bad:migrations",
+    ),
+    Case(
+        "T401",
+        "an index of other rows than the models want",
+        migrated(with_index(", sqlite_where=sa.text('id > 1')"), models=PARTIAL),
+        migrated(with_index(", sqlite_where=sa.column('id') > 0"), models=PARTIAL),
+        at="planted_bad:migrations",
+    ),
     *(
         Case(
             "T401",
