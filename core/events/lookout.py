@@ -25,6 +25,8 @@ FRESH_SECONDS = 5.0
 """How long an answer of the database is good enough for whoever asks next."""
 ASK_SECONDS = 2.0
 LEAVE_SECONDS = 1.0
+BROKER_SECONDS = 0.3
+"""How long whoever looks waits for the broker: a probe has a second, and needs no broker."""
 LAG_FRESH_SECONDS = 15.0
 LAG_STALE_SECONDS = 60.0
 """A lag that is older than this is not told any more: the broker does not answer."""
@@ -44,6 +46,9 @@ class Lookout:
         self._lag_at = -LAG_STALE_SECONDS
         self._lag_asked_at = -LAG_FRESH_SECONDS
         self._asking_lag: asyncio.Task[None] | None = None
+        self._broker: dict[str, str] = {"status": "unknown"}
+        self._broker_at = -FRESH_SECONDS
+        self._asking_broker: asyncio.Task[None] | None = None
 
     async def look(self) -> tuple[Backlog, ...]:
         """The relay's backlog and then each group's. Raises Unavailable."""
@@ -55,6 +60,27 @@ class Lookout:
             self._ask_for_lag()
             return self._with_lag()
         return self._seen
+
+    async def broker(self) -> dict[str, str]:
+        """Whether Kafka answers: ``{"status": "ok"}``, or what it last was, and the reason."""
+        asking = self._asking_broker
+        if asking is None or asking.done():
+            if time.monotonic() - self._broker_at < FRESH_SECONDS:
+                return self._broker
+            asking = asyncio.create_task(self._note_broker(), name="tessera-broker")
+            self._asking_broker = asking
+        await asyncio.wait([asking], timeout=BROKER_SECONDS)
+        return self._broker
+
+    async def _note_broker(self) -> None:
+        try:
+            await ping(self._kafka)
+        except Unavailable as error:
+            self._broker = {"status": "down", "reason": str(error)}
+        else:
+            self._broker = {"status": "ok"}
+        finally:
+            self._broker_at = time.monotonic()
 
     async def _ask(self) -> tuple[Backlog, ...]:
         try:
@@ -112,10 +138,23 @@ class Lookout:
 
     async def close(self) -> None:
         """Ask no more; a question under way may end, one that is cancelled leaves a connection."""
-        if self._asking_lag is not None:
-            await asyncio.wait([self._asking_lag], timeout=LEAVE_SECONDS)
-            self._asking_lag.cancel()
-            await asyncio.gather(self._asking_lag, return_exceptions=True)
+        asking = [it for it in (self._asking_lag, self._asking_broker) if it is not None]
+        if asking:
+            await asyncio.wait(asking, timeout=LEAVE_SECONDS)
+            for it in asking:
+                it.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def ping(kafka: KafkaSettings) -> None:
+    """Raises Unavailable when the broker does not answer."""
+    from core.events.kafka.ping import ping
+    from core.events.kafka.trouble import BrokerTrouble
+
+    try:
+        await ping(kafka)
+    except BrokerTrouble as error:
+        raise Unavailable(str(error)) from error
 
 
 async def lag_of(database: Database, kafka: KafkaSettings) -> dict[str, Lag]:

@@ -36,13 +36,16 @@ async def readiness(generation: Generation) -> tuple[bool, dict[str, Any]]:
     """Whether this process can serve, and the document that says so, by module and by server.
 
     A failed module is told of and does not make the process unready: the rest serve. Nor does
-    Redis: without it the cache is passed by. Nor do events that stall: the API answers.
+    Redis: without it the cache is passed by. Nor do Kafka, and events that stall: the API answers,
+    and events wait in the database.
     """
     resources = generation.world.resources
     servers = {"database": await _check(resources.database.ping)}
     ready = servers["database"]["status"] == "ok"
     if resources.redis.configured:
         servers["redis"] = await _check(resources.redis.ping)
+    if generation.settings.kafka.bootstrap_servers:
+        servers["kafka"] = await resources.lookout.broker()
     events = await _events(generation) if ready else {"status": "unknown"}
     asked = await _ask_modules(generation)
     modules: dict[str, Any] = {}

@@ -263,3 +263,45 @@ def _mend(operator: Operator, number: int) -> None:
         assert time.monotonic() < deadline
     code, out, _ = operator.runs("discard", "relay", "--all")
     assert (code, "1 dead letters discarded" in out) == (0, True)
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """What a frozen broker answers, until whoever asks goes."""
+    await reader.read()
+    writer.close()
+
+
+async def told_of(servers: str, url: str, expected: str) -> dict[str, Any]:
+    """What /readyz tells of the broker at these addresses once it is known; always with 200."""
+    app = app_for(url, kafka={"bootstrap_servers": servers})
+    await app.start()
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                began = time.monotonic()
+                answer = await get(app, "/readyz")
+                assert answer.status_code == 200
+                assert time.monotonic() - began < 0.9, "a probe of a second would have given up"
+                found: dict[str, Any] = answer.json()["servers"]["kafka"]
+                if found["status"] == expected:
+                    return found
+                await asyncio.sleep(0.05)
+    finally:
+        await app.stop()
+
+
+async def test_readyz_tells_whether_the_broker_answers(kafka: str, sqlite_url: str) -> None:
+    """It is up, down with the reason, or silent; one server that answers is enough, and the process
+    is ready in any case."""
+    assert await told_of(kafka, sqlite_url, "ok") == {"status": "ok"}
+    assert await told_of(f"127.0.0.1:1,{kafka}", sqlite_url, "ok") == {"status": "ok"}
+    refused = await told_of("127.0.0.1:1", sqlite_url, "down")
+    assert refused["reason"].startswith("asking 127.0.0.1:1: ")
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        late = await told_of(f"127.0.0.1:{port}", sqlite_url, "down")
+    finally:
+        server.close()
+        await server.wait_closed()
+    assert late["reason"] == f"asking 127.0.0.1:{port}: no answer in time"
