@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST ?=
-# Two workers suit two cores (each file on one of them: what starts a server does it once); `make test WORKERS=0` runs in one process (for a debugger).
-WORKERS ?= 2
+# Three workers suit two cores: tests wait a third of their time. Each file is one worker's (what starts a server does it
+# once); `make test WORKERS=0` runs in one process (for a debugger).
+WORKERS ?= 3
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --custom-compile-command "make pins"
 
@@ -18,7 +19,7 @@ run: $(VENV)/.run-stamp ## install what is pinned, then serve on 127.0.0.1:8000
 	@exec $(BIN)/python main.py serve
 
 test: $(VENV)/.dev-stamp ## the whole suite, on the real servers it finds or can start; PYTEST="-k money"
-	@dev/test -n $(WORKERS) --dist loadfile $(PYTEST)
+	@dev/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: $(VENV)/.dev-stamp ## format, lint, types, arrows
 	@dev/check

@@ -327,6 +327,7 @@ def test_a_swap_to_a_deadly_module_drops_no_connection(
     assert modules_of(server)["fresh"]["reason"] == WRONG["stuck"][1]
 
 
+@pytest.mark.slow
 def test_what_hangs_only_for_real_is_kept_out_of_the_next_start(
     tmp_path: Path, garden: Garden
 ) -> None:

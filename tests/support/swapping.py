@@ -37,7 +37,7 @@ PROBE = minimal(
 
     def say(word, life):
         with open(os.environ["PROBE_DIARY"], "a") as diary:
-            diary.write(f"{word} {life.number}\\n")
+            diary.write(f"{word} {os.getpid()} {life.number}\\n")
 
     async def watch():
         while True:
@@ -130,11 +130,12 @@ class SwappingServer:
         return answer.json()
 
     def lives(self) -> tuple[list[int], list[int]]:
-        """The generations whose lifespan was entered, and those whose was left."""
+        """The server's generations whose lifespan was entered, and those whose was left."""
         found: dict[str, list[int]] = {ENTER: [], LEAVE: []}
         for line in self.installation.diary.read_text().splitlines():
-            word, _, number = line.partition(" ")
-            found[word].append(int(number))
+            word, process, number = line.split()
+            if int(process) == self.pid:  # another one tried the modules before
+                found[word].append(int(number))
         return found[ENTER], found[LEAVE]
 
     async def alone(self) -> None:
@@ -179,10 +180,7 @@ class PlantedInstallation(Installation):
         self.diary.touch()
         search = os.pathsep.join([str(ROOT), str(garden.folder)])
         self.environ = {"PYTHONPATH": search, "PROBE_DIARY": str(self.diary)}
-        self.head = (
-            "[app]\npreflight = false\n[server]\naccess_log = false\n"
-            f"[database]\nurl = {json.dumps(database_url)}\n"
-        )
+        self.head = f"[server]\naccess_log = false\n[database]\nurl = {json.dumps(database_url)}\n"
 
 
 def planted(folder: Path, database_url: str, garden: Garden) -> PlantedInstallation:

@@ -55,6 +55,7 @@ def test_a_thread_that_never_ends_keeps_no_process(garden: Garden, tmp_path: Pat
     assert LEFT in server.log
 
 
+@pytest.mark.slow
 def test_workers_end_too(garden: Garden, tmp_path: Path) -> None:
     """A server of several workers ends, though a module left a thread in each."""
     home = install(garden, tmp_path, bad=with_route("bad") + textwrap.dedent(THREAD))
@@ -63,6 +64,7 @@ def test_workers_end_too(garden: Garden, tmp_path: Path) -> None:
         assert server.call("GET", "/v1/bad").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_lifespan_that_blocks_where_it_ends_keeps_no_server(
     garden: Garden, tmp_path: Path
 ) -> None:

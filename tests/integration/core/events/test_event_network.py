@@ -70,6 +70,7 @@ class BlackHole:
             to.close()
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 async def test_connections_that_went_silent_stop_nothing(
     way: tuple[str, dict[str, Any]], garden: Garden
@@ -109,6 +110,7 @@ async def struck(bells: Bells, bell: int) -> None:
                 return
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 async def test_an_end_in_the_silence_takes_no_longer(
     way: tuple[str, dict[str, Any]], garden: Garden, tmp_path: Path

@@ -70,6 +70,7 @@ def author(garden: Garden, tmp_path: Path) -> Author:
     return Author(garden, tmp_path / "place")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_an_events_life(author: Author) -> None:
     """New: check asks for a golden file, the command writes it. An optional field: it is added and
@@ -108,6 +109,7 @@ def test_an_events_life(author: Author) -> None:
     assert set(author.kept(2)["payload"]) == {"id", "currency"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_payload_may_be_given(author: Author, tmp_path: Path) -> None:
     """A payload from a file is kept as it is; a wrong one, and one for what is kept, is refused."""

@@ -171,6 +171,7 @@ def rows(url: str) -> int:
     return int(count)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.timeout(300)
 def test_roles_on_kafka_and_the_lag_on_the_command_line(

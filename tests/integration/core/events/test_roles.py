@@ -59,6 +59,7 @@ def until(condition: Callable[[], Any], *, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_an_api_records_and_a_worker_delivers(place: tuple[Installation, str]) -> None:
     """An API alone answers and leaves every event where it is; a worker beside it delivers what lay
     there and what comes, once and in order. It answers no API, and says so."""
@@ -96,6 +97,7 @@ def postgres(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_several_workers_divide_the_work(postgres: str, garden: Garden, tmp_path: Path) -> None:
     """Two workers, one of which is two processes, come to hold shares of a group; one of them dies
@@ -136,6 +138,7 @@ SWAP = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_processes_wake_each_other(postgres: str, garden: Garden, tmp_path: Path) -> None:
     """Where nobody looks for work oftener than every 30 s, a stroke in the API's process, relayed
