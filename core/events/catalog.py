@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.errors import TesseraError
-from core.events.event import Event, Upcaster
+from core.errors import TesseraError, Unavailable
+from core.events.event import TYPE_PATTERN, Event, Upcaster
 
 
 class Undecodable(TesseraError):
@@ -19,10 +19,27 @@ class EventCatalog:
     """Event classes by type, and the upcasters between their versions."""
 
     def __init__(
-        self, classes: Iterable[type[Event]], upcasters: Iterable[Upcaster[Any, Any]]
+        self,
+        classes: Iterable[type[Event]],
+        upcasters: Iterable[Upcaster[Any, Any]],
+        *,
+        away: Iterable[str] = (),
     ) -> None:
-        self._classes = {it.event_type: it for it in classes}
-        self._upcasters = {it.old.event_type: it for it in upcasters}
+        """`away` are modules that are installed and not enabled: what only they can read waits."""
+        self._classes: dict[str, type[Event]] = {}
+        self._upcasters: dict[str, Upcaster[Any, Any]] = {}
+        self._away = frozenset(away)
+        for known in classes:
+            self._add(known)
+        self._upcasters |= {it.old.event_type: it for it in upcasters}
+
+    def _add(self, known: type[Event]) -> None:
+        """A class, and the older versions of which its own file makes it."""
+        self._classes[known.event_type] = known
+        for upcaster in known.__dict__.get("upcasters", ()):
+            self._upcasters[upcaster.old.event_type] = upcaster
+            if upcaster.old.event_type not in self._classes:
+                self._add(upcaster.old)
 
     def __contains__(self, event_type: str) -> bool:
         return event_type in self._classes
@@ -41,9 +58,13 @@ class EventCatalog:
         return {name: it.model_json_schema() for name, it in sorted(self._classes.items())}
 
     def decode(self, event_type: str, payload: str) -> Event:
-        """The event of a payload, in the version in which it was written. Raises Undecodable."""
+        """The event of a payload, in the version in which it was written.
+
+        Raises Undecodable, or Unavailable when a module can read it that is not enabled.
+        """
         known = self._classes.get(event_type)
         if known is None:
+            self.refuse_absent(event_type)
             raise Undecodable(f"no enabled module declares the event type {event_type!r}")
         try:
             return known.model_validate_json(payload)
@@ -67,6 +88,12 @@ class EventCatalog:
                 text = f"{upcaster.old.event_type} to {upcaster.new.event_type}: {error!r}"
                 raise Undecodable(text) from error
         return event
+
+    def refuse_absent(self, event_type: str) -> None:
+        """Raises Unavailable when the type is one of a module that is installed and not enabled."""
+        found = TYPE_PATTERN.fullmatch(event_type)
+        if found and found[1] in self._away:
+            raise Unavailable(f"only {found[1]} can read {event_type}, and it is not enabled")
 
     def sources(self, event_type: str) -> set[str]:
         """The type itself and every older version that is lifted to it."""

@@ -279,6 +279,8 @@ class Consumer:
     def _ready(self, due: Due) -> tuple[Event, Delivery]:
         try:
             event = self._handling.readable(due.event_type, due.payload)
+        except Unavailable:
+            raise
         except Exception as error:
             raise Failure(due, error) from error
         delivery = self._handling.delivery(

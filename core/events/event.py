@@ -34,6 +34,9 @@ class Event(BaseModel):
     event_version: ClassVar[int] = 0
     aggregate: ClassVar[str] = ""
     key_field: ClassVar[str] = ""
+    upcasters: ClassVar[tuple[Upcaster[Any, Any], ...]] = ()
+    """What lifts older versions to this one. With the class, so that whoever subscribes to it can
+    read them also while its module is off."""
 
     def __init_subclass__(
         cls, *, type: str = "", aggregate: str = "", key: str = "", **options: Any
@@ -97,4 +100,10 @@ def upcast(
         raise TypeError(f"{old.event_type} and {new.event_type} are not versions of one event")
     if old.event_version >= new.event_version:
         raise TypeError(f"an upcaster lifts: {new.event_type} is not after {old.event_type}")
-    return lambda lift: Upcaster(old, new, lift)
+
+    def made(lift: Callable[[OldT], NewT]) -> Upcaster[OldT, NewT]:
+        upcaster = Upcaster(old, new, lift)
+        new.upcasters = (*new.__dict__.get("upcasters", ()), upcaster)
+        return upcaster
+
+    return made

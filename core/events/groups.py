@@ -33,6 +33,8 @@ class GroupPlan:
     types: frozenset[str]
     version: str
     replayable: Replayable | None = None
+    away: frozenset[str] = frozenset()
+    """Modules to whose events it subscribes, and which are not enabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +53,29 @@ class EventPlan:
     catalog: EventCatalog = field(default_factory=lambda: EventCatalog((), ()))
     groups: tuple[GroupPlan, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    enabled: frozenset[str] = frozenset()
 
 
 def plan_of(registry: Registry) -> EventPlan:
     """The events and subscriptions of all enabled modules.
 
-    A subscriber's classes count too: events of a module that is disabled now are still read.
+    A subscriber's classes count too, with what lifts older versions to them: events of a module
+    that is disabled now, or has failed, are still read.
     """
     enabled = registry.enabled
+    ids = frozenset(module.id for module in enabled)
     subscribed = [it.event for m in enabled for it in _all_subscriptions(m)]
     declared = [event for m in enabled for event in m.declared.events]
     upcasters = [it for m in enabled for it in m.declared.upcasters]
-    catalog = EventCatalog([*subscribed, *declared], upcasters)
-    found = [_group_of(module, catalog) for module in enabled if _subscriptions(module)]
+    catalog = EventCatalog([*subscribed, *declared], upcasters, away=registry.modules.keys() - ids)
+    found = [_group_of(module, catalog, ids) for module in enabled if _subscriptions(module)]
     listeners = [
         Listener(m.id, it, frozenset(catalog.sources(it.event.event_type)))
         for m in enabled
         for it in m.declared.subscriptions
         if isinstance(it, Broadcast)
     ]
-    return EventPlan(catalog, tuple(found), tuple(listeners))
+    return EventPlan(catalog, tuple(found), tuple(listeners), ids)
 
 
 def _subscriptions(module: Module) -> list[Subscription]:
@@ -81,7 +86,7 @@ def _all_subscriptions(module: Module) -> list[Subscription | Broadcast]:
     return [it for it in module.declared.subscriptions if isinstance(it, Subscription | Broadcast)]
 
 
-def _group_of(module: Module, catalog: EventCatalog) -> GroupPlan:
+def _group_of(module: Module, catalog: EventCatalog, enabled: frozenset[str]) -> GroupPlan:
     by_type: dict[str, list[Subscription]] = {}
     for subscription in _subscriptions(module):
         by_type.setdefault(subscription.event.event_type, []).append(subscription)
@@ -89,7 +94,15 @@ def _group_of(module: Module, catalog: EventCatalog) -> GroupPlan:
     again = [it for it in module.declared.subscriptions if isinstance(it, Replayable)]
     assert module.manifest is not None
     version = module.manifest.version[:64]  # what the table holds
-    return GroupPlan(module.id, by_type, types, version, again[0] if again else None)
+    publishers = {it.event.event_module for it in _subscriptions(module)}
+    return GroupPlan(
+        module.id,
+        by_type,
+        types,
+        version,
+        again[0] if again else None,
+        frozenset(publishers - enabled),
+    )
 
 
 def check_subscriptions(module: Module, registry: Registry) -> None:
@@ -118,7 +131,8 @@ async def register(session: WritableSession, plan: EventPlan) -> None:
     """Let the groups of a generation be known to the relay; those of others stay as they are.
 
     A type that a newer version of the module has registered stays as well: while versions replace
-    each other, a process of the old one may start anew, and must not take it from the new.
+    each other, a process of the old one may start anew, and must not take it from the new. So does
+    one of a module that is not enabled: who could lift it to what the group wants is not here.
     """
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     now = datetime.now(UTC)
@@ -130,7 +144,8 @@ async def register(session: WritableSession, plan: EventPlan) -> None:
         query = query.where(group_types.c.group_name == group.name)
         known: dict[str, str | None] = dict((await session.exec(query)).all())  # type: ignore[call-overload]
         older = {name for name, version in known.items() if not _is_newer(version, mine)}
-        await _forget(session, group.name, older - group.types)
+        gone = {it for it in older - group.types if it.partition(".")[0] in plan.enabled}
+        await _forget(session, group.name, gone)
         rows = [
             {"type": name, "group_name": group.name, "since": now, "version": group.version}
             for name in sorted(group.types - (known.keys() - older))

@@ -62,7 +62,10 @@ class Handling:
         self._inside_limit = min(handler_seconds, transaction_seconds)
 
     def readable(self, event_type: str, payload: str) -> Event:
-        """The event of a payload, lifted to a version that is subscribed to. Raises Undecodable."""
+        """The event of a payload, lifted to a version that is subscribed to.
+
+        Raises Undecodable, or Unavailable while the module is off that could lift it.
+        """
         try:
             decoded = self._catalog.decode(event_type, payload)
             event = self._catalog.lift(decoded, self._plan.subscriptions)
@@ -71,6 +74,7 @@ class Handling:
         except BaseException as error:  # an upcaster's: it counts like any other failure of its
             raise RuntimeError(f"{type(error).__name__}: {text_of(error)}") from error
         if event is None:
+            self._catalog.refuse_absent(event_type)
             raise Undecodable(f"{self.group} has no handler for {event_type} any more")
         return event
 

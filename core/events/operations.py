@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Refused
 from core.events.backlog import RELAY
-from core.events.tables import deliveries, groups, inbox, outbox, pruned_types
+from core.events.tables import deliveries, group_types, groups, inbox, outbox, pruned_types
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -155,6 +155,7 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
         raise Refused(f"{group.name} has no on_replay(): what it does cannot be done twice")
     async with database.write() as session:
         await _alone(session, _NO_OTHER)
+        await _refuse_unreadable(session, group)
         await _refuse_pruned(session, group, since)
         # No delivery may be under way: its effect would come after the reset, and again.
         await _alone(session, _ALONE)
@@ -170,6 +171,18 @@ async def _alone(session: WritableSession, lock: Any) -> None:
     """Until the transaction ends; on SQLite nobody else writes anyway."""
     if session.get_bind().dialect.name == "postgresql":
         await session.exec(lock)
+
+
+async def _refuse_unreadable(session: WritableSession, group: GroupPlan) -> None:
+    """While a publisher is off that alone can read old versions, they would be left out."""
+    query = select(group_types.c.type).where(group_types.c.group_name == group.name)
+    known: set[str] = set((await session.exec(query)).scalars())  # type: ignore[call-overload]
+    lost = sorted(it for it in known - group.types if it.partition(".")[0] in group.away)
+    if lost:
+        raise Refused(
+            f"{', '.join(sorted({it.partition('.')[0] for it in lost}))} is not enabled, and only "
+            f"it can read {', '.join(lost)}: enable it, then replay"
+        )
 
 
 async def _refuse_pruned(

@@ -19,6 +19,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, insert, or_, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core.errors import Unavailable
 from core.events.failure import counted
 from core.events.kafka.cloudevents import STRAY
 from core.events.recording import bucket_of
@@ -107,10 +108,13 @@ class Inbox:
     async def park(
         self, session: WritableSession, message: Incoming, error: BaseException | None = None
     ) -> None:
-        """Leave a message to the embedded consumer: behind others, or as having failed once."""
+        """Leave a message to the embedded consumer: behind others, or as having failed once.
+
+        One that nobody can read just now (`Unavailable`) has not failed.
+        """
         now = datetime.now(UTC)
         counts: Mapping[str, Any] = {"attempts": 0, "state": "pending", "available_at": now}
-        if error is not None:
+        if error is not None and not isinstance(error, Unavailable):
             counts = counted(error, attempts=0, settings=self._settings)
         row = {
             "group_name": self._group,
