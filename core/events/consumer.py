@@ -332,13 +332,14 @@ class Consumer:
             return False
         self._outside.add(hand)
         try:
-            # The batch may have been read a while ago.
-            mine = due.bucket in self._leases.held(self.group)
-            if not mine or not await self._shelf.is_there(due):
-                self._rest(due, RETREAT_SECONDS)
-                return False
-            await self._handling.outside(event, delivery)
-            return await self._deliver_inside(due, held, event, delivery)
+            with self._leases.using(self.group, due.bucket):
+                # The batch may have been read a while ago.
+                mine = due.bucket in self._leases.held(self.group)
+                if not mine or not await self._shelf.is_there(due):
+                    self._rest(due, RETREAT_SECONDS)
+                    return False
+                await self._handling.outside(event, delivery)
+                return await self._deliver_inside(due, held, event, delivery)
         finally:
             self._outside.discard(hand)
 

@@ -94,6 +94,10 @@ class Leases(Protocol):
         """A context manager: while its block runs, this process asks for buckets of that kind."""
         ...
 
+    def using(self, kind: str, bucket: int) -> Any:
+        """A context manager: while its block runs, the bucket is not given away to others."""
+        ...
+
 
 class AllBuckets:
     """On SQLite: one writer, so everything is everybody's and each step is checked as it is made.
@@ -110,6 +114,10 @@ class AllBuckets:
     def wanting(self, kind: str) -> Iterator[None]:
         yield
 
+    @contextmanager
+    def using(self, kind: str, bucket: int) -> Iterator[None]:
+        yield
+
 
 class BucketLeases:
     """The leases of one process on PostgreSQL; `run` keeps them."""
@@ -120,6 +128,7 @@ class BucketLeases:
         self._database = database
         self._seconds = seconds
         self._wanted: Counter[str] = Counter()
+        self._used: Counter[tuple[str, int]] = Counter()
         self._held: dict[str, dict[int, int]] = {}
         self._good_until = 0.0
         self._changed = asyncio.Event()
@@ -139,6 +148,14 @@ class BucketLeases:
         finally:
             self._wanted[kind] -= 1
             self._changed.set()
+
+    @contextmanager
+    def using(self, kind: str, bucket: int) -> Iterator[None]:
+        self._used[kind, bucket] += 1
+        try:
+            yield
+        finally:
+            self._used[kind, bucket] -= 1
 
     def leave(self) -> None:
         """Renew nothing more; `run` gives back what is held, and ends."""
@@ -198,9 +215,14 @@ class BucketLeases:
     async def _level(
         self, connection: AsyncConnection, kind: str, buckets: dict[int, int], share: int
     ) -> None:
-        """Give away what is more than the share, or claim what is free up to it."""
+        """Give away what is more than the share, or claim what is free up to it.
+
+        What a handler outside of transactions is at work on is kept until it is done: whoever had
+        it next would call that handler again.
+        """
         if len(buckets) > share:
-            surplus = sorted(buckets)[share:]
+            spare = [bucket for bucket in sorted(buckets) if not self._used[kind, bucket]]
+            surplus = spare[-(len(buckets) - share) :]
             await connection.execute(
                 _RELEASE, {"owner": self.owner, "kind": kind, "buckets": surplus}
             )

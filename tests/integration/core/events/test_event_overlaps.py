@@ -20,6 +20,7 @@ from core.events.operations import replay
 from core.settings import DatabaseSettings
 from tests.integration.core.events.conftest import Bells
 from tests.support import tower as towers
+from tests.support.apps import app_for
 
 HOLD = text("SELECT bucket FROM core_leases WHERE owner = :owner FOR SHARE")
 
@@ -89,6 +90,34 @@ async def test_a_frozen_relay_costs_nobody_else_his_leases(bells: Bells) -> None
     finally:
         await database.close()
         await bells.app.start()
+
+
+async def test_a_process_that_joins_makes_nobody_call_twice(bells: Bells) -> None:
+    """What handlers outside of transactions are at work on when another process joins, which is
+    given its share of the rest, is called for once."""
+    if bells.database.dialect == "sqlite":
+        pytest.skip("there are no leases")
+    await bells.app.stop()
+    sections = {"events": {**towers.QUICK, "concurrency": 8}, "database": {"pool_size": 20}}
+    first, second = (app_for(bells.url, "tower", "ledger", **sections) for _ in range(2))
+    for bell in range(100, 108):
+        bells.ledger.BAD[bell] = lambda: asyncio.sleep(2)
+    await first.start()
+    try:
+        assert first.resources is not None
+        async with first.resources.database.write() as session:
+            for bell in range(100, 116):
+                await bells.tower.strike(session, bell)
+        await bells.until(lambda: len(bells.ledger.SENT) >= 8)
+        await second.start()
+        try:
+            assert len(await bells.effects(16)) == 16
+        finally:
+            await second.stop()
+    finally:
+        await first.stop()
+        await bells.app.start()
+    assert len(bells.ledger.SENT) == len({it[2] for it in bells.ledger.SENT}) == 16
 
 
 @pytest.mark.postgres
