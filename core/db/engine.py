@@ -97,6 +97,12 @@ class Database:
         async with self.reader.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
+    @property
+    def at_once(self) -> int:
+        """How many transactions there can be at a time."""
+        pool = self.writer.pool
+        return pool.size if isinstance(pool, FairPool) else 1
+
     def connections(self) -> dict[str, int]:
         """How many connections are in use and idle, over all pools."""
         pools = {id(e.pool): e.pool for e in (self.reader, self.writer)}.values()

@@ -53,6 +53,11 @@ class FairPool(Pool):
             self._hand_on()
             raise
 
+    @property
+    def size(self) -> int:
+        """How many connections there may be."""
+        return self._size
+
     def usage(self) -> tuple[int, int]:
         """How many connections are lent out, and how many lie idle."""
         return self._size - self._free, len(self._idle)

@@ -83,11 +83,14 @@ class Consumer:
         bell: Bell,
         settings: EventsSettings,
         outside: set[tuple[str, int]] | None = None,
+        places: asyncio.Semaphore | None = None,
     ) -> None:
         """`outside` are the deliveries of this process, by group and number, whose handlers are at
-        work outside of any transaction: two generations share it while one replaces the other."""
+        work outside of any transaction: two generations share it while one replaces the other.
+        `places` are the transactions that all groups of the process may have at a time."""
         self.group = handling.group
         self._outside = set() if outside is None else outside
+        self._places = places or asyncio.Semaphore(database.at_once)
         self._handling = handling
         self._database = database
         self._leases = leases
@@ -265,13 +268,14 @@ class Consumer:
         ready = [self._ready(due) for due in dues]
         if any(self._handling.goes_outside(event) for event, _ in ready):
             return await self._one_by_one(dues, held)
-        began = time.monotonic()
-        async with asyncio.timeout(SLOW_SECONDS), self._database.write() as session:
-            if not await self._shelf.take(session, dues, held):
-                raise Retreat
-            for due, (event, delivery) in zip(dues, ready, strict=True):
-                await self._handle_one_of_many(session, due, event, delivery)
-        self._learn(len(dues), time.monotonic() - began)
+        async with self._places:
+            began = time.monotonic()
+            async with asyncio.timeout(SLOW_SECONDS), self._database.write() as session:
+                if not await self._shelf.take(session, dues, held):
+                    raise Retreat
+                for due, (event, delivery) in zip(dues, ready, strict=True):
+                    await self._handle_one_of_many(session, due, event, delivery)
+            self._learn(len(dues), time.monotonic() - began)
         failpoint("effect.committed")
         self._handling.counts.add("delivered", self.group, len(dues))
         return len(dues)
@@ -344,12 +348,13 @@ class Consumer:
             self._outside.discard(hand)
 
     async def _deliver_inside(self, due: Due, held: Held, event: Event, delivery: Delivery) -> bool:
-        began = time.monotonic()
         try:
-            async with self._database.write() as session:
-                if not await self._shelf.take(session, [due], held):
-                    raise Retreat
-                await self._handling.inside(session, event, delivery)
+            async with self._places:
+                began = time.monotonic()
+                async with self._database.write() as session:
+                    if not await self._shelf.take(session, [due], held):
+                        raise Retreat
+                    await self._handling.inside(session, event, delivery)
         except Retreat:
             self._rest(due, RETREAT_SECONDS)
             return False

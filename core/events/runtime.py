@@ -67,6 +67,8 @@ class EventRuntime:
         self._tasks: list[asyncio.Task[None]] = []
         self._relay: Work | None = None
         self._outside: set[tuple[str, int]] = set()
+        # Of all groups together, so that slow handlers leave half of the pool to requests.
+        self._places = asyncio.Semaphore(max(1, database.at_once // 2))
         self._kafka = (
             _kafka(database, settings=settings, kafka=kafka, bell=bell, counts=self.counts)
             if kafka.bootstrap_servers
@@ -168,6 +170,7 @@ class EventRuntime:
                 bell=self._bell,
                 settings=self._settings,
                 outside=self._outside,
+                places=self._places,
             )
             for handling in handlings.values()
         ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
+import httpx2
 import pytest
 from sqlalchemy import text
 
@@ -19,9 +21,12 @@ from core.events.leases import BUCKETS, BucketLeases
 from core.events.operations import replay
 from core.settings import DatabaseSettings
 from tests.integration.core.events.conftest import Bells
+from tests.integration.core.events.test_roles import postgres
 from tests.support import tower as towers
 from tests.support.apps import app_for
+from tests.support.plants import Garden
 
+__all__ = ["postgres"]
 HOLD = text("SELECT bucket FROM core_leases WHERE owner = :owner FOR SHARE")
 
 
@@ -63,6 +68,36 @@ async def test_one_slow_aggregate_keeps_no_other_waiting(bells: Bells) -> None:
     assert len(towers.lines(bells.url)) < 100
     bells.ledger.BAD.clear()
     assert towers.in_order(await bells.effects(251))
+
+
+@pytest.mark.postgres
+async def test_slow_handlers_leave_requests_their_connections(
+    postgres: str, garden: Garden
+) -> None:
+    """However many handlers are at work in transactions, requests are answered at once."""
+    tower, ledger = towers.plant(garden, outside=False)
+    events = {**towers.QUICK, "concurrency": 8}
+    app = app_for(postgres, "tower", "ledger", events=events, database={"pool_size": 4})
+    for bell in range(8):
+        ledger.BAD[bell] = lambda: asyncio.sleep(3)
+    await app.start()
+    try:
+        slow = Bells(app, postgres, tower, ledger)
+        async with slow.database.write() as session:
+            for bell in range(8):
+                await slow.tower.strike(session, bell)
+        await asyncio.sleep(2)  # together they were too slow; each is by itself now
+        began = time.monotonic()
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app), base_url="http://here"
+        ) as client:
+            for bell in range(100, 110):
+                assert (await client.post(f"/v1/tower/{bell}")).status_code == 201
+        assert time.monotonic() - began < 1.5
+        ledger.BAD.clear()
+        assert len(await slow.effects(18)) == 18
+    finally:
+        await app.stop()
 
 
 @pytest.mark.postgres
