@@ -35,10 +35,24 @@ SERVERS = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with most slow tests first: each is one worker's, and the last is not to be long."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `dev/test` runs at another time, and spread the files that take long.
+
+    Each file is one worker's: the last one shall not be a long one, nor shall all of those be at
+    work at once.
+    """
+    if wanted := os.environ.get("TESSERA_TEST_ALONE"):
+        chosen = [
+            it for it in items if (it.get_closest_marker("alone") is None) == (wanted == "no")
+        ]
+        config.hook.pytest_deselected(items=[it for it in items if it not in {*chosen}])
+        items[:] = chosen
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    long = [path for path, _ in slow.most_common()]
+    short = [path for path in dict.fromkeys(item.path for item in items) if path not in slow]
+    place = {path: (number + 1) / len(short) for number, path in enumerate(short)}
+    place |= {path: number / len(long) for number, path in enumerate(long)}
+    items.sort(key=lambda item: place[item.path])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

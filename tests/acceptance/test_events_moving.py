@@ -36,6 +36,7 @@ def stopped_within(server: Server, seconds: float) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.alone
 @pytest.mark.kafka
 def test_a_broker_that_is_away_under_load(url: str, tmp_path: Path, garden: Garden) -> None:
     """Orders go on while the broker is away: none is answered 5xx, they take little longer, memory

@@ -132,6 +132,7 @@ async def test_memory_stays(installation: PlantedInstallation) -> None:
         assert after <= before * 1.05
 
 
+@pytest.mark.alone
 async def test_the_loop_goes_on(installation: PlantedInstallation, garden: Garden) -> None:
     """A swap of 20 modules of 10 routes does not stop the loop for long.
 

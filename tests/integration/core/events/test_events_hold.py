@@ -192,6 +192,7 @@ PILE = """
 """
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.parametrize("broker", [False, pytest.param(True, marks=pytest.mark.kafka)])
