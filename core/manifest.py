@@ -18,6 +18,8 @@ _EXAMPLES = {
     "conflicts": "shop",
     "roles": "seller",
 }
+LONGEST_VERSION = 64
+"""What is kept of it in the database."""
 ID_PATTERN = re.compile(r"[a-z][a-z0-9]{1,19}")
 
 
@@ -60,6 +62,8 @@ class Manifest:
             SpecifierSet(self.core)
         except (InvalidVersion, InvalidSpecifier) as error:
             raise ValueError(f"manifest of {self.id}: {error}") from None
+        if len(self.version) > LONGEST_VERSION:
+            raise ValueError(f"version has more than {LONGEST_VERSION} characters")
 
     def _hold_texts(self, name: str, value: object) -> None:
         example = f"write a tuple of texts: {name}=({_EXAMPLES[name]!r},)"

@@ -96,8 +96,7 @@ class Consumer:
         self._leases = leases
         self._bell = bell
         self._settings = settings
-        patience = settings.handler_seconds + 5
-        self._shelf = Shelf(self.group, database, owner=leases.owner, patience=patience)
+        self._shelf = Shelf(self.group, database, owner=leases.owner, patience=handling.longest + 5)
         self._at_once = settings.concurrency if database.dialect == "postgresql" else 1
         self._outage = Outage("a consumer", work="delivery", group=self.group)
         self._together = 8

@@ -93,7 +93,7 @@ def _group_of(module: Module, catalog: EventCatalog, enabled: frozenset[str]) ->
     types = frozenset().union(*(catalog.sources(name) for name in by_type))
     again = [it for it in module.declared.subscriptions if isinstance(it, Replayable)]
     assert module.manifest is not None
-    version = module.manifest.version[:64]  # what the table holds
+    version = module.manifest.version
     publishers = {it.event.event_module for it in _subscriptions(module)}
     return GroupPlan(
         module.id,

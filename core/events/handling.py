@@ -61,6 +61,12 @@ class Handling:
         self._limit = handler_seconds
         self._inside_limit = min(handler_seconds, transaction_seconds)
 
+    @property
+    def longest(self) -> float:
+        """Seconds that the handlers of one event may be at work in its transaction, together."""
+        every = self._plan.subscriptions.values()
+        return self._inside_limit * max(sum(it.transaction for it in those) for those in every)
+
     def readable(self, event_type: str, payload: str) -> Event:
         """The event of a payload, lifted to a version that is subscribed to.
 

@@ -44,6 +44,7 @@ def test_a_requirement_without_its_comma_is_told_so() -> None:
         ("roles", {"seller": 1}, "roles is of the type dict; write a tuple of texts"),
         ("core", 1, "core is of the type int; write a text: core='>=1,<2'"),
         ("version", None, "version is None; write a text: version='1.0'"),
+        ("version", "1.0+" + "a" * 61, "version has more than 64 characters"),
         ("id", 7, "id is of the type int; write a text: id='orders'"),
         ("summary", b"x", "summary is of the type bytes; write a text"),
     ],

@@ -12,10 +12,12 @@ import pytest
 
 from core.app import Tessera
 from tests.integration.core.events.conftest import Bells
+from tests.integration.core.events.test_roles import postgres
 from tests.support import tower as towers
 from tests.support.apps import app_for
 from tests.support.plants import Garden
 
+__all__ = ["postgres"]
 SECONDS = {**towers.QUICK, "handler_seconds": 30.0}
 
 
@@ -98,3 +100,21 @@ async def test_a_handler_that_will_not_be_cancelled_is_left_behind(
         [letter] = await bells.dead(1)
         assert "did not return within 0.2 s" in letter.reason
         await bells.until(lambda: (2, 1) in towers.lines(bells.url))
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+async def test_several_handlers_have_their_time_each(
+    postgres: str, garden: Garden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event of three handlers that say nothing to the database for nearly as long as each may is
+    delivered: the server does not take their transaction for one of a frozen process."""
+    slowly = "async def slowly(session, event, delivery):\n    await asyncio.sleep(2.9)\n\n\n"
+    ledger = towers.LEDGER.replace("async def write(", f"{slowly}async def write(", 1)
+    three = "on(Struck, slowly), " * 3
+    monkeypatch.setattr(
+        towers, "LEDGER", ledger.replace("on(Struck, write)", f"{three}on(Struck, write)")
+    )
+    async with slow_bells(postgres, garden, outside=False, handler_seconds=3.0) as bells:
+        await bells.strike(1)
+        assert await bells.effects(1, seconds=20) == [(1, 1)]
