@@ -2,7 +2,8 @@
 
 A message that the broker will not take, however often it is asked, is its own failure: it is tried
 `events.tries` times and is then dead. Everything else (a broker that is away or slow, a topic that
-vanished, a right that is missing) is nobody's message's fault: it waits, and is told.
+vanished, a right that is missing) is nobody's message's fault: it waits, and is told. So is a time
+that the broker does not take: the producer stamps it, with the clock of its host.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from core.errors import TesseraError
 OWN = (
     errors.MessageSizeTooLargeError,  # larger than max_message_bytes, or max.message.bytes
     errors.RecordListTooLargeError,  # larger than a segment of the topic
-    errors.InvalidTimestampError,
     UnicodeError,
     ValueError,
 )
@@ -31,6 +31,10 @@ CONFIGURATION = (
     errors.InvalidTopicError,
     errors.InvalidPartitionsError,
     errors.InvalidReplicationFactorError,
+)
+WRONG_CLOCK = (
+    "the time of sending is not what the broker takes: put the clock of this host right "
+    "(or message.timestamp.after.max.ms and before.max.ms of the topic)"
 )
 AWAY = (errors.KafkaError, OSError, TimeoutError)
 """What a client of the broker may raise."""
@@ -82,6 +86,8 @@ def trouble(error: BaseException, *, doing: str) -> BrokerTrouble:
         said = "no answer in time"
     elif isinstance(error, errors.KafkaConnectionError) and last_words.said:
         said = last_words.said
+    elif isinstance(error, errors.InvalidTimestampError):
+        said = f"{name}: {WRONG_CLOCK}"
     elif not said.startswith(name):
         said = f"{name}: {said}"
     hint = "; the broker's configuration forbids it" if isinstance(error, CONFIGURATION) else ""

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidTimestampError
 
 from core.events.kafka.lag import lag
 from core.events.operations import discard, failed
@@ -72,6 +74,32 @@ async def test_an_event_larger_than_the_settings_allow_is_dead_in_the_relay(
         [letter] = await bells.dead(1)
         assert "The message is" in letter.reason
         assert await bells.effects(1) == [(2, 1)]
+
+
+async def test_a_wrong_clock_kills_no_event(
+    kafka_bells: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Events that a host sends whose clock is two hours ahead wait, with that reason in the log;
+    they are delivered once it is put right."""
+    bells = kafka_bells
+    await bells.strike(1)
+    await bells.effects(1)
+    refused: list[BaseException] = []
+    send = AIOKafkaProducer.send
+
+    async def ahead(self: Any, *args: Any, **more: Any) -> Any:
+        future = await send(self, *args, timestamp_ms=round((time.time() + 7200) * 1000), **more)
+        future.add_done_callback(lambda it: refused.append(it.exception()))
+        return future
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr(AIOKafkaProducer, "send", ahead)
+        await bells.strike(1, 2)
+        await bells.until(lambda: len(refused) > 2 * 2 * 5)  # more often than it would be tried
+    assert {type(it) for it in refused if it} == {InvalidTimestampError}
+    assert await failed(bells.database) == []
+    assert "put the clock of this host right" in caplog.text
+    assert sorted(await bells.effects(3)) == [(1, 1), (1, 2), (2, 1)]
 
 
 async def test_a_broker_that_comes_late_and_goes_again_loses_nothing(
