@@ -74,7 +74,9 @@ class Intake:
         except NoEnvelope as error:
             return _foreign(record, error)
         since = self._wanted.get(envelope.type)
-        if since is None or envelope.recorded_at < since - CLOCKS_DIFFER:
+        # A stranger's event may tell of what was long ago: for it counts when it was put there.
+        came = envelope.recorded_at if envelope.is_ours else moment_of(record.timestamp)
+        if since is None or came < since - CLOCKS_DIFFER:
             return None
         return self._event(record, envelope)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
+from core.events.kafka.intake import CLOCKS_DIFFER
 from core.events.operations import failed, replay, retry
+from core.events.tables import group_types
 from tests.support import tower as towers
 from tests.support.tower import query
 
@@ -23,21 +26,23 @@ async def put(
     value: bytes | None = None,
     key: str = "1",
     headers: dict[str, str] | None = None,
+    timestamp: int = 0,
     **attributes: str,
 ) -> None:
-    """A stranger puts a message on the tower's topic; by default the first stroke of bell 1."""
+    """A stranger puts a message on the tower's topic; by default the first stroke of bell 1, and
+    now (its own `timestamp`, in milliseconds)."""
     usual = {
         "ce_specversion": "1.0",
         "ce_id": str(uuid4()),
         "ce_source": "/tessera/tower",
         "ce_type": "tower.bell_struck.v1",
-        "ce_time": "2999-01-01T00:00:00Z",
+        "ce_time": datetime.now(UTC).isoformat(),
         "ce_subject": key,
         "ce_sequence": "1",
     }
     told = {**usual, **attributes} if headers is None else headers
     data = json.dumps({"bell": int(key), "count": 1}).encode() if value is None else value
-    await bells.put(data, headers=told, key=key)
+    await bells.put(data, headers=told, key=key, timestamp=timestamp)
 
 
 async def test_each_event_has_one_effect_and_those_of_a_key_are_in_order(kafka_bells: Any) -> None:
@@ -137,15 +142,27 @@ async def test_what_was_before_a_subscription_is_passed_by(kafka_bells: Any) -> 
     """A type that the group did not want then is not given to it, though it lies on the topic."""
     bells = kafka_bells
     await bells.swap("tower")
-    since = "UPDATE core_group_types SET since = '2900-01-01 00:00:00+00:00'"
-    async with bells.database.write() as session:
-        await session.exec(
-            text(since if "postgresql" in bells.url else since.replace("+00:00", ""))
-        )
     await bells.strike(1, 1)
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
+    since = text("UPDATE core_group_types SET since = :since")
+    since = since.bindparams(bindparam("since", type_=group_types.c.since.type))
+    async with bells.database.write() as session:
+        await session.exec(since, params={"since": datetime.now(UTC) + CLOCKS_DIFFER})
     await bells.swap("tower", "ledger")
     await put(bells, key="2")
     assert await bells.effects(1) == [(2, 1)]
+
+
+async def test_a_strangers_event_counts_from_when_it_was_put_there(kafka_bells: Any) -> None:
+    """One that tells of a month ago is given like any other; one that lay there a month before the
+    subscription is passed by."""
+    bells = kafka_bells
+    ago = datetime.now(UTC) - timedelta(days=30)
+    old = {"ce_source": "/erp", "ce_time": ago.isoformat()}
+    await put(bells, key="1", timestamp=int(ago.timestamp() * 1000), ce_source="/erp")
+    await put(bells, key="2", **old)
+    await bells.strike(3)
+    assert sorted(await bells.effects(2)) == [(2, 1), (3, 1)]
 
 
 async def test_a_disabled_modules_events_wait_for_it(kafka_bells: Any) -> None:
