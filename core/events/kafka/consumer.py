@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from core.errors import Unavailable
 from core.events.failpoints import failpoint
+from core.events.kafka import raw
 from core.events.kafka.client import group_of, options, topic_of
 from core.events.kafka.cloudevents import module_of
 from core.events.kafka.handover import Handover
@@ -50,6 +51,8 @@ COMMIT_SECONDS = 0.2
 SESSION_SECONDS = (6.0, 300.0)
 """Between these a broker takes the time after which a silent member is out."""
 START_SECONDS = 60.0
+CAREFUL_SECONDS = 60.0
+"""So long after a message that aiokafka cannot read each is read by itself: it has company."""
 HANDING_OVER_SECONDS = 0.5
 """What is under way may take so long before a rebalance goes on without it."""
 STOP_SECONDS = 1.5
@@ -92,7 +95,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         self._lanes: dict[TopicPartition, Lane] = {}
         self._gone: set[Lane] = set()
         self._committed: dict[TopicPartition, int] = {}
-        self._commit_at = 0.0
+        self._commit_at = self._careful_until = 0.0
         self._leaving = self._hurrying = False
         self._polling: asyncio.Task[None] | None = None
 
@@ -127,6 +130,8 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             await self._join()
             while True:
                 await self._poll()
+        except raw.UnreadableName as error:
+            log.debug("what was read is read again", group=self.group, reason=str(error))
         except Unavailable as error:
             self._outage.met(error)
         except BrokerTrouble as error:
@@ -163,11 +168,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
     async def _poll(self) -> None:
         assert self._client is not None
         wanted = [tp for tp in self._client.assignment() if self._has_room(tp)]
-        found = await self._client.getmany(
-            *(wanted or [NOTHING]),
-            timeout_ms=POLL_MS if wanted else POLL_MS // 4,
-            max_records=MOST_AT_ONCE,
-        )
+        found = await self._fetched(self._client, wanted)
         # The lanes as they are now: a rebalance may come while the database is asked, and what was
         # read before it is for lanes that it has left, which take nothing more.
         lanes = {tp: self._lane(tp) for tp in found}
@@ -180,6 +181,40 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         if time.monotonic() >= self._commit_at:
             self._commit_at = time.monotonic() + COMMIT_SECONDS
             await self._commit(self._kafka.send_seconds)
+
+    async def _fetched(
+        self, client: AIOKafkaConsumer, wanted: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Sequence[Any]]:
+        """What has come. Raises UnreadableName where what it had read by then is lost.
+
+        It is not when messages are read one by one: then the batch in the way is read raw.
+        """
+        careful = time.monotonic() < self._careful_until
+        try:
+            found: dict[TopicPartition, Sequence[Any]] = await client.getmany(
+                *(wanted or [NOTHING]),
+                timeout_ms=POLL_MS if wanted else POLL_MS // 4,
+                max_records=1 if careful else MOST_AT_ONCE,
+            )
+        except Exception as error:
+            if not raw.is_name(error):
+                raise
+            self._careful_until = time.monotonic() + CAREFUL_SECONDS
+            if not careful:
+                raise raw.UnreadableName(str(error)) from error
+            return await self._read_raw(client, *raw.place(client, wanted))
+        return found
+
+    async def _read_raw(
+        self, client: AIOKafkaConsumer, tp: TopicPartition, offset: int
+    ) -> dict[TopicPartition, Sequence[Any]]:
+        """What the batch in the way has from that offset on; aiokafka goes on behind it."""
+        lane = self._lane(tp)
+        records = await raw.read(client, tp, offset)
+        if self._lanes.get(tp) is not lane:  # a rebalance came in between
+            return {}
+        client.seek(tp, records[-1].offset + 1)
+        return {tp: records}
 
     def _lane(self, tp: TopicPartition) -> Lane:
         lane = self._lanes.get(tp)

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from core.events.catalog import EventCatalog
 from core.events.kafka.cloudevents import STRAY, Envelope, NoEnvelope, decode, moment_of
+from core.events.kafka.raw import REASON, Garbled
 
 if TYPE_CHECKING:
     from core.events.event import Event
@@ -69,6 +70,8 @@ class Intake:
 
     def read(self, record: Any) -> Incoming | None:
         """A message of aiokafka; None when the group is not to have it."""
+        if isinstance(record, Garbled):
+            return _foreign(record, NoEnvelope(REASON))
         try:
             envelope = decode(record.headers, offset=record.offset, timestamp=record.timestamp)
         except NoEnvelope as error:

@@ -9,6 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from sqlalchemy import bindparam, text
 
 from core.events.kafka.intake import CLOCKS_DIFFER
@@ -126,6 +128,55 @@ async def test_what_cannot_be_read_is_a_dead_letter(kafka_bells: Any) -> None:
     kept = query(bells.url, "SELECT payload FROM core_outbox WHERE aggregate_type='kafka.foreign'")
     assert ("hello \\xff\\x00",) in kept
     assert await bells.effects(1) == [(1, 1)]
+
+
+class Garbled(str):
+    """The name of a header that is no UTF-8 on the wire."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """As aiokafka asks for it, in Python."""
+        return b"\xff\xfe"
+
+
+async def put_garbled(bells: Any, *values: bytes, partition: int, compression: int = 0) -> None:
+    """Messages of a stranger in one batch, between two that nobody can read either."""
+    section = bells.sections["kafka"]
+    producer = AIOKafkaProducer(bootstrap_servers=section["bootstrap_servers"])
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        batch._builder = _DefaultRecordBatchBuilderPy(
+            2, compression, 0, -1, -1, -1, 1_000_000
+        )  # the one in C makes no such names
+        batch.append(key=b"1", value=b"before", timestamp=None)
+        for value in values:
+            batch.append(key=b"1", value=value, timestamp=None, headers=[(Garbled("a"), b"1")])
+        batch.append(key=b"1", value=b"after", timestamp=None)
+        topic = f"{section['topic_prefix']}.tower"
+        await (await producer.send_batch(batch, topic, partition=partition))
+    finally:
+        await producer.stop()
+
+
+async def test_a_headers_name_that_is_no_text_stops_nobody(kafka_bells: Any) -> None:
+    """Messages with such a name are dead letters with that reason and their data; what lies before
+    and behind them, in the same batch too, is given once."""
+    bells = kafka_bells
+    await bells.strike(*range(10))
+    await put_garbled(bells, b"one", b"two", partition=0)
+    await put_garbled(bells, b"three \xff", partition=1, compression=1)
+    await bells.strike(*range(10, 20))
+    letters = await bells.dead(3 + 2 * 2)
+    assert sorted(await bells.effects(20)) == [(bell, 1) for bell in range(20)]
+    reasons = [letter.reason for letter in letters]
+    assert sum("(the name of a header is not UTF-8)" in it for it in reasons) == 3
+    assert sum("(no header ce_specversion)" in it for it in reasons) == 4
+    kept = query(bells.url, "SELECT payload FROM core_outbox WHERE aggregate_type='kafka.foreign'")
+    told = ["after", "after", "before", "before", "one", "three \\xff", "two"]
+    assert sorted(it for (it,) in kept) == told
+    assert await failed(bells.database) == letters
+    await bells.strike(1)
+    assert (await bells.effects(21))[-1] == (1, 2)
 
 
 async def test_what_is_none_of_its_affair_is_passed_by(kafka_bells: Any) -> None:
