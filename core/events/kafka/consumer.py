@@ -76,7 +76,8 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         kafka: KafkaSettings,
     ) -> None:
         self.group = plan.name
-        self._names = sorted({topic_of(kafka, module_of(it)) for it in plan.types})
+        self._names = {topic_of(kafka, module_of(it)) for it in plan.types}
+        self._missing: set[str] = set()
         self._topics = topics
         self._settings = settings
         self._kafka = kafka
@@ -127,9 +128,9 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
     async def _poll_until_trouble(self) -> None:
         try:
-            await self._join()
-            while True:
-                await self._poll()
+            while await self._join():
+                while not (self._missing and await self._topics.ready(self._missing)):
+                    await self._poll()
         except raw.UnreadableName as error:
             log.debug("what was read is read again", group=self.group, reason=str(error))
         except Unavailable as error:
@@ -143,11 +144,17 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         except Exception:
             log.exception("a consumer failed, and tries again", group=self.group)
 
-    async def _join(self) -> None:
-        """Be a member of the group. Raises Unavailable, BrokerTrouble, or what aiokafka raises."""
+    async def _join(self) -> bool:
+        """Be a member of the group, for its topics that are there; whether any is.
+
+        Raises Unavailable, BrokerTrouble, or what aiokafka raises.
+        """
         await self._end()
         self._intake.register(await self._inbox.registered())
-        await self._topics.ensure(self._names)
+        there = await self._topics.ready(self._names)
+        self._missing = self._names - there
+        if not there:
+            return False
         lowest, highest = SESSION_SECONDS
         session = min(max(self._settings.lease_seconds, lowest), highest)
         self._client = AIOKafkaConsumer(
@@ -160,10 +167,11 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             metadata_max_age_ms=15_000,
             **options(self._kafka),
         )
-        self._client.subscribe(self._names, listener=self)
+        self._client.subscribe(sorted(there), listener=self)
         async with asyncio.timeout(START_SECONDS):
             await self._client.start()
         self._outage.over()
+        return True
 
     async def _poll(self) -> None:
         assert self._client is not None

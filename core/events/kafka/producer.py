@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, ProducerClosed
 
 from core.events.failpoints import failpoint
 from core.events.kafka.client import options
-from core.events.kafka.trouble import AWAY, BrokerTrouble, is_own, trouble
+from core.events.kafka.trouble import AWAY, BrokerTrouble, is_of_a_topic, is_own, trouble
 
 if TYPE_CHECKING:
     from core.settings import KafkaSettings
@@ -52,8 +52,8 @@ class Producer:
     async def send(self, messages: Sequence[Message]) -> dict[int, BaseException]:
         """Send all at once and wait for the acknowledgements; gives the refusals by number.
 
-        A message is refused only for what it is itself. Raises Interrupted when the broker is away:
-        what it names as acknowledged has arrived, of the rest nobody knows.
+        A message is refused only for what it is itself, or for its topic. Raises Interrupted when
+        the broker is away: what it names as acknowledged has arrived, of the rest nobody knows.
         """
         refused = await self._tried(messages) if messages else {}
         if refused:
@@ -62,9 +62,9 @@ class Producer:
             return refused
         # A batch is refused as a whole: whose fault it was shows when each goes by itself.
         arrived = [it.number for it in messages if it.number not in refused]
-        guilty: dict[int, BaseException] = {}
+        guilty = {number: it for number, it in refused.items() if is_of_a_topic(it)}
         for message in messages:
-            if message.number in refused:
+            if message.number in refused and message.number not in guilty:
                 guilty |= (told := await self._alone(message, arrived))
                 if not told:
                     arrived.append(message.number)
@@ -77,19 +77,25 @@ class Producer:
             raise Interrupted(str(error), [*arrived, *error.acknowledged]) from error
 
     async def _tried(self, messages: Sequence[Message]) -> dict[int, BaseException]:
-        """Raises Interrupted for anything but an own fault, after giving the producer up."""
+        """Raises Interrupted for anything but an own fault or a topic's, and gives up then."""
         refused: dict[int, BaseException] = {}
+        shut: dict[str, BaseException] = {}
         futures: dict[int, asyncio.Future[Any]] = {}
         try:
             async with asyncio.timeout(self._settings.send_seconds):
                 client = await self._connected()
                 for message in messages:
+                    if message.topic in shut:  # each would ask the broker again for the topic
+                        refused[message.number] = shut[message.topic]
+                        continue
                     try:
                         futures[message.number] = await client.send(
                             message.topic, message.value, message.key, headers=message.headers
                         )
                     except Exception as error:
-                        if not is_own(error):
+                        if is_of_a_topic(error):
+                            shut[message.topic] = error
+                        elif not is_own(error):
                             raise
                         refused[message.number] = error
                 failpoint("send.flying")
@@ -104,7 +110,7 @@ class Producer:
         for number, future in futures.items():
             problem = future.exception()
             if problem is not None:
-                if not is_own(problem):
+                if not (is_own(problem) or is_of_a_topic(problem)):
                     await self._interrupted(futures, problem)
                 refused[number] = problem
         return refused

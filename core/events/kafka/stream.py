@@ -27,6 +27,7 @@ from core.events.kafka import cloudevents
 from core.events.kafka.client import topic_of
 from core.events.kafka.marks import mark_published
 from core.events.kafka.producer import Interrupted, Message, Producer
+from core.events.kafka.trouble import is_of_a_topic
 from core.events.pending import RELAYABLE, relayable_in
 from core.events.relay import KIND
 from core.events.tables import outbox
@@ -130,7 +131,7 @@ class Stream:
         rows = await self._pending(held)
         if not rows:
             return 0
-        await self._topics.ensure({self._topic(it) for it in {row.type for row in rows}})
+        rows = await self._sendable(rows)
         arrived: list[int] = []
         try:
             await self._send_in_waves(rows, held, arrived)
@@ -149,11 +150,23 @@ class Stream:
     async def _pending(self, buckets: Collection[int]) -> Sequence[Row]:
         if not buckets:
             return []
+        pending = _PENDING
+        for topic in self._topics.waiting():  # they would fill the batch, and nothing else would go
+            pending = pending.where(~_o.type.startswith(f"{self._module(topic)}."))
         async with self._database.reader.connect() as connection:
             values = {**relayable_in(buckets), "most": self._most}
-            rows = [Row(*row) for row in await connection.execute(_PENDING, values)]
+            rows = [Row(*row) for row in await connection.execute(pending, values)]
         self._learn(rows)
         return rows
+
+    async def _sendable(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Those whose topics are there. Raises BrokerTrouble."""
+        names = {self._topic(it) for it in {row.type for row in rows}}
+        there = await self._topics.ready(names)
+        if len(there) == len(names):
+            return rows
+        self._again_at = time.monotonic()  # at once, for what lies behind the others
+        return [row for row in rows if self._topic(row.type) in there]
 
     def _learn(self, rows: Sequence[Row]) -> None:
         """How many to read at once, by how large these are; at most twice as many as now."""
@@ -167,6 +180,10 @@ class Stream:
             topic = topic_of(self._kafka, cloudevents.module_of(event_type))
             self._by_type[event_type] = topic
         return topic
+
+    def _module(self, topic: str) -> str:
+        """Whose topic it is."""
+        return topic.removeprefix(topic_of(self._kafka, ""))
 
     async def _send_in_waves(self, rows: Sequence[Row], held: Held, arrived: list[int]) -> None:
         while rows and not self._leaving:
@@ -182,7 +199,12 @@ class Stream:
                 else:
                     wave[key] = row
             refused = await self._send([*wave.values()], arrived)
-            rows = [row for key, row in later if wave[key].seq not in refused]
+            shut = self._topics.waiting()
+            rows = [
+                row
+                for key, row in later
+                if wave[key].seq not in refused and self._topic(row.type) not in shut
+            ]
 
     def _still_held(self, held: Held) -> set[int]:
         """The buckets whose leases, under which they were read, are still this process's."""
@@ -198,10 +220,15 @@ class Stream:
         except Interrupted as interrupted:
             arrived.extend(interrupted.acknowledged)
             raise
-        arrived.extend(row.seq for row in wave if row.seq not in refused)
+        there = [row for row in wave if row.seq not in refused]
+        arrived.extend(row.seq for row in there)
+        self._topics.took({self._topic(row.type) for row in there})
         for row in wave:
-            if row.seq in refused:
-                await self._refused(row, refused[row.seq])
+            error = refused.get(row.seq)
+            if error is not None and is_of_a_topic(error):
+                self._topics.refused(self._topic(row.type), error)
+            elif error is not None:
+                await self._refused(row, error)
         return refused
 
     def _message(self, row: Row) -> Message:

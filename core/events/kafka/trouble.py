@@ -3,7 +3,8 @@
 A message that the broker will not take, however often it is asked, is its own failure: it is tried
 `events.tries` times and is then dead. Everything else (a broker that is away or slow, a topic that
 vanished, a right that is missing) is nobody's message's fault: it waits, and is told. So is a time
-that the broker does not take: the producer stamps it, with the clock of its host.
+that the broker does not take: the producer stamps it, with the clock of its host. What is wrong
+with one topic lets the others' messages go on.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ OWN = (
     errors.RecordListTooLargeError,  # larger than a segment of the topic
     UnicodeError,
     ValueError,
+)
+OF_A_TOPIC = (
+    errors.TopicAuthorizationFailedError,
+    errors.InvalidTopicError,
+    errors.InvalidTimestampError,  # how far a clock may be off is a topic's to say
 )
 CONFIGURATION = (
     errors.TopicAuthorizationFailedError,
@@ -76,6 +82,11 @@ class BrokerTrouble(TesseraError):
 def is_own(error: BaseException) -> bool:
     """Whether the message itself is what the broker refuses."""
     return isinstance(error, OWN)
+
+
+def is_of_a_topic(error: BaseException) -> bool:
+    """Whether it is the topic that takes nothing, while others may."""
+    return isinstance(error, OF_A_TOPIC)
 
 
 def trouble(error: BaseException, *, doing: str) -> BrokerTrouble:

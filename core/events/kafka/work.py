@@ -38,7 +38,7 @@ class KafkaWork:
             "settings": settings,
             "kafka": kafka,
             "bell": bell,
-            "topics": Topics(kafka),
+            "topics": Topics(kafka, again_seconds=settings.poll_seconds),
         }
 
     def relay(self, leases: Leases) -> KafkaRelay:
