@@ -161,6 +161,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             group_id=group_of(self._kafka, self.group),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             session_timeout_ms=int(session * 1000),
             heartbeat_interval_ms=int(session * 1000 / 4),
             fetch_max_wait_ms=POLL_MS,
@@ -179,13 +180,15 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         found = await self._fetched(self._client, wanted)
         # The lanes as they are now: a rebalance may come while the database is asked, and what was
         # read before it is for lanes that it has left, which take nothing more.
-        lanes = {tp: self._lane(tp) for tp in found}
+        upto = {tp: records[-1].offset + 1 for tp, records in found.items()}
+        upto |= read_upto(self._client)
+        lanes = {tp: self._lane(tp) for tp in upto}
         if any(map(self._intake.is_new, chain.from_iterable(found.values()))):
             # A newer process may have registered it meanwhile: what is passed by is gone for good.
             self._intake.register(await self._inbox.registered())
-        for tp, records in found.items():
-            read = [it for record in records if (it := self._intake.read(record)) is not None]
-            lanes[tp].take(read, upto=records[-1].offset + 1)
+        for tp, lane in lanes.items():
+            read = map(self._intake.read, found.get(tp, ()))
+            lane.take([it for it in read if it is not None], upto=upto[tp])
         if time.monotonic() >= self._commit_at:
             self._commit_at = time.monotonic() + COMMIT_SECONDS
             await self._commit(self._kafka.send_seconds)
@@ -293,6 +296,19 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
                 self._client = None
                 await stop(client)
             self._lanes, self._gone, self._committed = {}, set(), {}
+
+
+def read_upto(client: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+    """How far it has read, also where that gave nothing: the marks of transactions are no messages.
+
+    Nothing while a rebalance is under way: who has a partition then begins where it was committed.
+    """
+    state = client._subscription
+    if state.reassignment_in_progress or state.subscription is None:
+        return {}
+    assignment = state.subscription.assignment
+    offsets = assignment.all_consumed_offsets() if assignment is not None else {}
+    return {tp: it.offset for tp, it in offsets.items()}
 
 
 async def stop(client: AIOKafkaConsumer) -> None:

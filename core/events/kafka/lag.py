@@ -95,7 +95,8 @@ async def _ends(
     settings: KafkaSettings, partitions: list[TopicPartition], before: datetime | None
 ) -> tuple[Offsets, Offsets]:
     """The first and the next offset of each partition; with `before`, of what was there then."""
-    client = AIOKafkaConsumer(**options(settings))
+    # What a transaction has put there that is not committed yet is nobody's to be given.
+    client = AIOKafkaConsumer(isolation_level="read_committed", **options(settings))
     try:
         await client.start()
         last = await client.end_offsets(partitions)
