@@ -7,11 +7,12 @@ committed, so a transaction with ten events pays for one statement, and one that
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -44,14 +45,39 @@ def record(
     `version` is the aggregate's own after this change, from a row that the transaction has locked
     (by changing it), and grows by at least one with each event. Without one core counts, at one
     statement more; an aggregate has either always a version of its own or never. What is recorded
-    inside a savepoint goes with it. Raises ValueError for a key of more than 64 characters.
+    inside a savepoint goes with it. Raises ValueError for what cannot be published: a key that is
+    empty or has more than 64 characters, a version below 0, a number that is NaN or infinite.
     """
-    if len(event.aggregate_id) > KEY_LENGTH:
-        raise ValueError(
-            f"{type(event).__name__}: its key {event.key_field}={event.aggregate_id[:20]}… has "
-            f"{len(event.aggregate_id)} characters, {KEY_LENGTH} at most"
-        )
+    if problem := _problem(event, version):
+        raise ValueError(f"{type(event).__name__}: {problem}")
     session.record(event, version=version)
+
+
+def _problem(event: Event, version: int | None) -> str | None:
+    """What is wrong with it; here it is known who did it, and at the commit only that it was."""
+    key, length = event.aggregate_id, len(event.aggregate_id)
+    if not 0 < length <= KEY_LENGTH:
+        told = f"{key[:20]}… has {length} characters, {KEY_LENGTH} at most" if key else " is empty"
+        return f"its key {event.key_field}={told}"
+    if version is not None and version < 0:
+        return f"its version is {version}, and versions are 0 or more"
+    if "null" not in event.model_dump_json():  # what they would become; looking for them is slow
+        return None
+    for name, value in event.model_dump().items():
+        if _is_no_json(value):
+            return f"{name}={value!r:.100}: JSON has neither NaN nor infinity"
+    return None
+
+
+def _is_no_json(value: Any) -> bool:
+    """Whether a number in it would be written as null, which is another value or none."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_is_no_json, chain(value.keys(), value.values())))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(_is_no_json, value))
+    return False
 
 
 class Recorder:

@@ -241,6 +241,41 @@ async def test_a_key_that_is_too_long_is_refused_where_it_is_recorded(bells: Bel
             record(session, Named(bell="b" * 65))
 
 
+async def test_an_empty_key_is_refused_where_it_is_recorded(bells: Bells) -> None:
+    """No header of a message can tell of an aggregate without a name."""
+    async with bells.database.write() as session:
+        with pytest.raises(ValueError, match="Named: its key bell= is empty"):
+            record(session, Named(bell=""))
+
+
+async def test_a_version_below_nought_is_refused_where_it_is_recorded(bells: Bells) -> None:
+    """No order begins there, and a broker's messages have none."""
+    async with bells.database.write() as session:
+        with pytest.raises(ValueError, match="Named: its version is -1"):
+            record(session, Named(bell="a"), version=-1)
+
+
+class Tuned(Event, type="tower.bell_tuned.v1", aggregate="bell", key="bell"):
+    """It has numbers in several places."""
+
+    bell: int
+    pitch: float | None = None
+    partials: tuple[dict[str, float], ...] = ()
+
+
+@pytest.mark.parametrize("pitch", [float("nan"), float("inf"), float("-inf")])
+async def test_a_number_that_json_lacks_is_refused_where_it_is_recorded(
+    bells: Bells, pitch: float
+) -> None:
+    """It would be written as null: nobody could read that, or it would be read as None."""
+    async with bells.database.write() as session:
+        record(session, Tuned(bell=1, pitch=None, partials=({"octave": 880.0},)))
+        with pytest.raises(ValueError, match="Tuned: pitch=.*JSON has neither NaN nor infinity"):
+            record(session, Tuned(bell=1, pitch=pitch))
+        with pytest.raises(ValueError, match="Tuned: partials="):
+            record(session, Tuned(bell=1, partials=({"octave": 880.0}, {"fifth": pitch})))
+
+
 async def test_a_version_may_be_nought(bells: Bells) -> None:
     """An aggregate whose versions begin with 0 keeps its order."""
     async with bells.database.write() as session:
