@@ -133,13 +133,14 @@ async def _workers(connection: AsyncConnection, database: Database) -> Callable[
     return lambda kind: found.get(kind, 0)
 
 
-async def publishers(database: Database) -> dict[str, set[str]]:
-    """By subscribing module those whose events it is given."""
-    found: dict[str, set[str]] = {}
+async def publishers(database: Database) -> dict[str, dict[str, datetime]]:
+    """By subscribing module those whose events it is given, and since when."""
+    found: dict[str, dict[str, datetime]] = {}
     async with database.reader.connect() as connection:
-        query = select(group_types.c.group_name, group_types.c.type)
-        for group, event_type in await connection.execute(query):
-            found.setdefault(group, set()).add(event_type.partition(".")[0])
+        query = select(group_types.c.group_name, group_types.c.type, group_types.c.since)
+        for group, event_type, since in await connection.execute(query):
+            of_group, module = found.setdefault(group, {}), event_type.partition(".")[0]
+            of_group[module] = min(since, of_group.get(module, since))
     return found
 
 

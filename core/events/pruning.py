@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete
+from sqlalchemy import delete, exists, func, select
 
 from core.errors import Refused
 from core.events.backlog import publishers
-from core.events.tables import inbox
+from core.events.tables import group_types, inbox, outbox
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -25,6 +25,7 @@ async def refuse_what_is_not_given(
     """Raises Refused while a group was not given all messages from before that moment.
 
     A module that is off for longer than the topics keep messages has them from the outbox alone.
+    Where the broker knows too little of a group (see NotGiven), its notes in the inbox say more.
     Without a broker what a group has yet to be given are rows, which pruning leaves alone anyway.
     """
     if not kafka.bootstrap_servers:
@@ -33,14 +34,36 @@ async def refuse_what_is_not_given(
     from core.events.kafka.trouble import BrokerTrouble
 
     try:
-        waiting = await not_given(kafka, await publishers(database), before=before)
+        found = await not_given(kafka, await publishers(database), before=before)
     except BrokerTrouble as error:
         raise Refused(f"nothing was deleted: {error}") from error
+    waiting = {group: it.messages for group, it in found.items()}
+    for group in [group for group, it in found.items() if it.unsure]:
+        waiting[group] = max(waiting[group], await _not_noted(database, group, before=before))
     if late := ", ".join(f"{group} ({count})" for group, count in waiting.items() if count):
         raise Refused(
             f"nothing was deleted: messages of that time were not given to {late} yet; let it "
             "catch up (is the module off?), keep more --days, or delete them --anyway"
         )
+
+
+async def _not_noted(database: Database, group: str, *, before: datetime) -> int:
+    """How many events of its affair would be deleted that it has not noted as received."""
+    noted = exists().where(inbox.c.group_name == group, inbox.c.event_id == outbox.c.id)
+    wanted = (
+        select(func.count())
+        .join_from(outbox, group_types, outbox.c.type == group_types.c.type)
+        .where(
+            group_types.c.group_name == group,
+            outbox.c.created_at >= group_types.c.since,
+            outbox.c.state == "published",
+            outbox.c.published_at < before,
+            ~noted,
+        )
+    )
+    async with database.reader.connect() as connection:
+        count: int = (await connection.execute(wanted)).scalar_one()
+    return count
 
 
 async def prune_inbox(database: Database, kafka: KafkaSettings) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from core.events.backlog import Lag
 from core.events.kafka.client import group_of, options, topic_of
 from core.events.kafka.consumer import stop
+from core.events.kafka.intake import CLOCKS_DIFFER
 from core.events.kafka.trouble import AWAY, trouble
 
 if TYPE_CHECKING:
@@ -34,45 +36,99 @@ async def lag(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -
         raise trouble(error, doing="asking for the lag of the groups") from error
 
 
-async def not_given(
-    settings: KafkaSettings, modules: Mapping[str, Collection[str]], *, before: datetime
-) -> dict[str, int]:
-    """By subscribing module how many messages from before that moment it was not given yet.
+class NotGiven(NamedTuple):
+    """How many messages a group was not given, and whether there may have been more.
 
-    What retention has taken meanwhile counts too: it can come from the outbox alone. Raises
-    BrokerTrouble.
+    `unsure` it is where no place of the group is known (it never had one, or the broker forgot it
+    since it was away for long) on a partition from which retention has taken something.
+    """
+
+    messages: int
+    unsure: bool
+
+
+async def not_given(
+    settings: KafkaSettings, modules: Mapping[str, Mapping[str, datetime]], *, before: datetime
+) -> dict[str, NotGiven]:
+    """By subscribing module what it has yet to be given of the messages from before that moment.
+
+    `modules` says of each whose events it is given, and since when: what was there earlier is none
+    of its affair. What retention has taken behind a group's place counts too: it can come from the
+    outbox alone. Raises BrokerTrouble.
     """
     try:
-        async with asyncio.timeout(settings.send_seconds):
-            found = await _asked(settings, modules, before=before)
+        async with asyncio.timeout(settings.send_seconds), _broker(settings) as (admin, client):
+            there = await _there(admin, settings, modules)
+            first = await client.beginning_offsets(there)
+            last = await _offsets_at(client, dict.fromkeys(there, before))
+            return {
+                module: _not_given(
+                    first,
+                    last,
+                    await _committed(admin, settings, module),
+                    await _offsets_at(client, _moments(settings, there, publishers)),
+                )
+                for module, publishers in modules.items()
+            }
     except AWAY as error:
         raise trouble(error, doing="asking what the groups were given") from error
-    return {module: it.behind for module, it in found.items()}
 
 
-async def _asked(
+def _not_given(first: Offsets, last: Offsets, committed: Offsets, since: Offsets) -> NotGiven:
+    """`since` has the first offset that is the group's affair, for each partition that it reads."""
+    begin = {tp: committed.get(tp, since[tp]) for tp in since}
+    lost = (tp not in committed and 0 < first[tp] >= since[tp] for tp in since)
+    return NotGiven(sum(max(last[tp] - begin[tp], 0) for tp in since), any(lost))
+
+
+def _moments(
     settings: KafkaSettings,
-    modules: Mapping[str, Collection[str]],
-    *,
-    before: datetime | None = None,
-) -> dict[str, Lag]:
-    topics = {topic_of(settings, it) for publishers in modules.values() for it in publishers}
-    admin = AIOKafkaAdminClient(**options(settings))
-    try:
-        await admin.start()
-        there = topics.intersection(await admin.list_topics())
-        first, last = await _ends(settings, await _partitions(admin, there), before)
+    partitions: Iterable[TopicPartition],
+    publishers: Mapping[str, datetime],
+) -> dict[TopicPartition, datetime]:
+    by_topic = {topic_of(settings, it): since for it, since in publishers.items()}
+    mine = [tp for tp in partitions if tp.topic in by_topic]
+    return {tp: by_topic[tp.topic] - CLOCKS_DIFFER for tp in mine}
+
+
+async def _asked(settings: KafkaSettings, modules: Mapping[str, Collection[str]]) -> dict[str, Lag]:
+    async with _broker(settings) as (admin, client):
+        there = await _there(admin, settings, modules)
+        first, last = await client.beginning_offsets(there), await client.end_offsets(there)
         found = {}
         for module, publishers in modules.items():
             mine = {topic_of(settings, it) for it in publishers}
-            partitions = [tp for tp in last if tp.topic in mine]
-            given = await admin.list_consumer_group_offsets(group_of(settings, module))
-            committed = {tp: at.offset for tp, at in given.items() if at.offset >= 0}
+            partitions = [tp for tp in there if tp.topic in mine]
+            committed = await _committed(admin, settings, module)
             behind = _behind(partitions, committed, first, last)
             found[module] = Lag(behind, sum(committed.get(tp, 0) for tp in partitions))
         return found
+
+
+@asynccontextmanager
+async def _broker(
+    settings: KafkaSettings,
+) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+    """Two clients, for what each alone can ask.
+
+    What a transaction has put there that is not committed yet is nobody's to be given.
+    """
+    admin = AIOKafkaAdminClient(**options(settings))
+    client = AIOKafkaConsumer(isolation_level="read_committed", **options(settings))
+    try:
+        await admin.start()
+        await client.start()
+        yield admin, client
     finally:
+        await stop(client)
         await admin.close()
+
+
+async def _committed(
+    admin: AIOKafkaAdminClient, settings: KafkaSettings, module: str
+) -> dict[TopicPartition, int]:
+    given = await admin.list_consumer_group_offsets(group_of(settings, module))
+    return {tp: at.offset for tp, at in given.items() if at.offset >= 0}
 
 
 def _behind(
@@ -82,8 +138,13 @@ def _behind(
     return sum(max(last[tp] - max(committed.get(tp, 0), first[tp]), 0) for tp in partitions)
 
 
-async def _partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> list[TopicPartition]:
-    described = await admin.describe_topics(list(topics)) if topics else []
+async def _there(
+    admin: AIOKafkaAdminClient, settings: KafkaSettings, modules: Mapping[str, Collection[str]]
+) -> list[TopicPartition]:
+    """The partitions of those topics that there are."""
+    names = {topic_of(settings, it) for publishers in modules.values() for it in publishers}
+    topics = sorted(names.intersection(await admin.list_topics()))
+    described = await admin.describe_topics(topics) if topics else []
     return [
         TopicPartition(topic["topic"], partition["partition"])
         for topic in described
@@ -91,20 +152,13 @@ async def _partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> li
     ]
 
 
-async def _ends(
-    settings: KafkaSettings, partitions: list[TopicPartition], before: datetime | None
-) -> tuple[Offsets, Offsets]:
-    """The first and the next offset of each partition; with `before`, of what was there then."""
-    # What a transaction has put there that is not committed yet is nobody's to be given.
-    client = AIOKafkaConsumer(isolation_level="read_committed", **options(settings))
-    try:
-        await client.start()
-        last = await client.end_offsets(partitions)
-        if before is None or not partitions:
-            return await client.beginning_offsets(partitions), last
-        moment = int(before.timestamp() * 1000)
-        since = await client.offsets_for_times(dict.fromkeys(partitions, moment))
-        later = {tp: found.offset for tp, found in since.items() if found is not None}
-        return dict.fromkeys(partitions, 0), {**last, **later}
-    finally:
-        await stop(client)
+async def _offsets_at(
+    client: AIOKafkaConsumer, moments: Mapping[TopicPartition, datetime]
+) -> dict[TopicPartition, int]:
+    """The first offset that is not from before that moment; the next one where all is."""
+    if not moments:
+        return {}
+    asked = {tp: int(moment.timestamp() * 1000) for tp, moment in moments.items()}
+    found = await client.offsets_for_times(asked)
+    ends: dict[TopicPartition, int] = await client.end_offsets(list(moments))
+    return {tp: found[tp].offset if found.get(tp) else end for tp, end in ends.items()}
