@@ -4,12 +4,12 @@ Each process reads the outbox by itself, woken by the bell: what is new by its n
 twice a second also what has a lower number than something it has seen, since the order of numbers
 is not that of commits. It looks back `LOOK_BACK_SECONDS`; a transaction that takes longer from its
 last statement to its commit is not heard of, which is why nothing but a cache may hang on it.
+Each listener is told by itself (`Hearing`): a slow one, or one that fails, delays no other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -19,10 +19,9 @@ import structlog
 from sqlalchemy import bindparam, func, select
 
 from core.errors import Unavailable
-from core.events.catalog import EventCatalog, Undecodable
-from core.events.subscription import Delivery
+from core.events.catalog import EventCatalog
+from core.events.hearing import Hearing
 from core.events.tables import outbox
-from core.tracing import handling, sane
 
 if TYPE_CHECKING:
     from core.context import Context
@@ -37,7 +36,6 @@ LOOK_SECONDS = 0.5
 PAUSE_SECONDS = 0.02
 """At most fifty looks a second, however often the bell rings."""
 LOOK_BACK_SECONDS = 15.0
-HANDLER_SECONDS = 5.0
 IN_FLIGHT = 1000
 """Numbers below the newest one that may still be uncommitted when a process begins to listen."""
 BATCH = 500
@@ -65,9 +63,9 @@ class Broadcaster:
         database: Database,
         bell: Bell,
     ) -> None:
-        self._listeners = listeners
-        self._catalog = catalog
-        self._contexts = contexts
+        self._hearings = [
+            Hearing(it, catalog=catalog, context=contexts[it.module]) for it in listeners
+        ]
         self._database = database
         self._bell = bell
         self._types = sorted(frozenset().union(*(it.types for it in listeners)))
@@ -93,6 +91,21 @@ class Broadcaster:
 
     async def run(self) -> None:
         """Work until `leave` or a cancellation; trouble is told and tried again, for ever."""
+        tasks = [
+            asyncio.create_task(it.run(), name=f"tessera-{it.module}-hearing")
+            for it in self._hearings
+        ]
+        try:
+            await self._look_around()
+            for hearing in self._hearings:
+                hearing.leave()
+            await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_around(self) -> None:
         with self._bell.listening("recorded") as ear:
             while not self._leaving:
                 try:
@@ -105,12 +118,14 @@ class Broadcaster:
                 await ear.wait(seconds=LOOK_SECONDS)
 
     async def look(self) -> int:
-        """Tell what is new; how many events that was. Raises Unavailable."""
+        """Hand on what is new; how many events that was. Raises Unavailable."""
         new = sorted(await self._new())
         for start in range(0, len(new), BATCH):
             for row in await self._rows(new[start : start + BATCH]):
                 self._seen.add(row.seq)
-                await self._tell(row)
+                for hearing in self._hearings:
+                    if row.type in hearing.types:
+                        hearing.add(row)
         return len(new)
 
     async def _new(self) -> Collection[int]:
@@ -136,26 +151,3 @@ class Broadcaster:
     async def _rows(self, seqs: Sequence[int]) -> Sequence[Any]:
         async with self._database.reader.connect() as connection:
             return (await connection.execute(_ROWS, {"seqs": seqs})).all()
-
-    async def _tell(self, row: Any) -> None:
-        for listener in self._listeners:
-            if row.type not in listener.types:
-                continue
-            try:
-                await self._call(listener, row)
-            except Undecodable as error:
-                log.warning("a broadcast is unreadable", module=listener.module, reason=str(error))
-            except (Exception, SystemExit):  # a handler may raise anything
-                log.exception("a broadcast failed", module=listener.module, type=row.type)
-
-    async def _call(self, listener: Listener, row: Any) -> None:
-        wanted = {listener.subscription.event.event_type: listener}
-        event = self._catalog.lift(self._catalog.decode(row.type, row.payload), wanted)
-        if event is None:
-            return
-        context = self._contexts[listener.module]
-        trace = sane(json.loads(row.headers).get("traceparent"))
-        delivery = Delivery(row.id, listener.module, 1, row.created_at, context, trace)
-        async with asyncio.timeout(HANDLER_SECONDS):
-            with handling(trace):
-                await listener.subscription.handler(event, delivery)
