@@ -299,7 +299,6 @@ class Consumer:
     ) -> None:
         try:
             await self._handling.inside(session, event, delivery)
-            await session.flush()  # so that its errors are its own, not the next one's
         except Unavailable:
             raise
         except (Exception, SystemExit) as error:  # a handler may raise anything

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from core.db.trouble import refuse_lost_transaction
 from core.errors import text_of
 from core.events.catalog import EventCatalog, Undecodable
 from core.events.counts import Counts
@@ -16,6 +17,8 @@ from core.events.subscription import Delivery
 from core.tracing import sane
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from core.context import Context
     from core.db.session import WritableSession
     from core.events.event import Event
@@ -94,12 +97,17 @@ class Handling:
                 await self._call(subscription, event, delivery, seconds=self._limit)
 
     async def inside(self, session: WritableSession, event: Event, delivery: Delivery) -> None:
-        """Call the handlers that work in the transaction of the session."""
+        """Call the handlers that work in the transaction of the session.
+
+        Raises what would else be found out by whoever has the session next: that a row cannot be
+        written, or that the transaction is lost with an error which a handler swallowed.
+        """
         failpoint("effect.before")
         for subscription in self._plan.subscriptions[event.event_type]:
             if subscription.transaction:
                 given = session, event, delivery
                 await self._call(subscription, *given, seconds=self._inside_limit)
+        await session.run_sync(_settle)
         failpoint("effect.after")
 
     async def _call(self, subscription: Subscription, *given: Any, seconds: float) -> None:
@@ -110,3 +118,8 @@ class Handling:
             traceparent=given[-1].traceparent,
             seconds=seconds,
         )
+
+
+def _settle(session: Session) -> None:
+    session.flush()
+    refuse_lost_transaction(session.connection())
