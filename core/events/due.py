@@ -43,6 +43,7 @@ DUE = (
         _d.aggregate_type,
         _d.aggregate_id,
         _d.aggregate_version,
+        _d.available_at,
         _o.id,
         _o.type,
         _o.payload,
@@ -66,6 +67,8 @@ _THESE = (
     _d.seq.in_(bindparam("these", expanding=True)),
     _d.state == "pending",
     _d.attempts == bindparam("tried"),
+    # A replay puts a row of the same number there: it is for a call that begins after it.
+    _d.available_at.between(bindparam("first"), bindparam("last")),
 )
 _TAKE = delete(deliveries).where(*_THESE).returning(_d.seq)
 _PATIENCE = func.set_config("idle_in_transaction_session_timeout", bindparam("patience"), True)
@@ -94,6 +97,7 @@ class Due:
     aggregate_type: str
     aggregate_id: str
     aggregate_version: int
+    available_at: datetime
     event_id: UUID
     event_type: str
     payload: str
@@ -165,5 +169,11 @@ class Shelf:
             await connection.execute(changed, self._these([due]))
 
     def _these(self, dues: Sequence[Due]) -> Mapping[str, Any]:
-        these = [due.seq for due in dues]
-        return {"group": self._group, "these": these, "tried": dues[0].attempts}
+        moments = [due.available_at for due in dues]
+        return {
+            "group": self._group,
+            "these": [due.seq for due in dues],
+            "tried": dues[0].attempts,
+            "first": min(moments),
+            "last": max(moments),
+        }

@@ -1,0 +1,51 @@
+"""A replay beside what goes on at the same moment, and one that takes long."""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.events.operations import replay
+from tests.integration.core.events.conftest import Bells
+from tests.support import tower as towers
+
+
+async def test_a_replay_gives_what_is_under_way_outside_again(bells: Bells) -> None:
+    """A handler outside of transactions that began before the replay, and ends after it, was not
+    given the event again: it is, and its effect is there once."""
+    in_hand, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> None:
+        in_hand.set()
+        await go_on.wait()
+
+    bells.ledger.BAD[100] = slowly
+    await bells.strike(100)
+    await in_hand.wait()
+    [plan] = bells.app.generation.events.groups
+    assert await replay(bells.database, plan) == 1
+    go_on.set()
+    await bells.until(lambda: len(bells.ledger.SENT) == 2, seconds=5)
+    await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
+    assert await bells.effects(1) == [(100, 1)]
+    assert [it[3] for it in bells.ledger.SENT] == [1, 1], "both are first attempts"
+
+
+async def test_a_failure_from_before_a_replay_is_not_counted_after_it(bells: Bells) -> None:
+    """A handler that began before the replay, and fails after it, costs what is given again no
+    try."""
+    in_hand, go_on = asyncio.Event(), asyncio.Event()
+
+    async def fail() -> None:
+        in_hand.set()
+        await go_on.wait()
+        bells.ledger.BAD.clear()
+        raise ValueError("it took too long")
+
+    bells.ledger.BAD[100] = fail
+    await bells.strike(100)
+    await in_hand.wait()
+    [plan] = bells.app.generation.events.groups
+    assert await replay(bells.database, plan) == 1
+    go_on.set()
+    assert await bells.effects(1) == [(100, 1)]
+    assert [it[3] for it in bells.ledger.SENT] == [1, 1], "both are first attempts"
