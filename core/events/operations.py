@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from core.events.groups import GroupPlan
 
 _d, _o = deliveries.c, outbox.c
-_ALONE = text("LOCK TABLE core_deliveries, core_inbox IN SHARE ROW EXCLUSIVE MODE")
+_ALONE = text("LOCK TABLE core_inbox, core_deliveries IN SHARE ROW EXCLUSIVE MODE")
+"""In the order of the hand-over from Kafka, which writes its inbox first."""
 _NO_OTHER = text("LOCK TABLE core_pruned_types IN SHARE ROW EXCLUSIVE MODE")
 """Taken by whoever prunes and whoever replays: what one reads the other must not delete."""
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import pytest
+
+from core.events.kafka.inbox import Inbox
 from core.events.operations import replay
 from tests.integration.core.events.conftest import Bells
 from tests.support import tower as towers
@@ -49,3 +53,36 @@ async def test_a_failure_from_before_a_replay_is_not_counted_after_it(bells: Bel
     go_on.set()
     assert await bells.effects(1) == [(100, 1)]
     assert [it[3] for it in bells.ledger.SENT] == [1, 1], "both are first attempts"
+
+
+async def test_a_replay_and_a_failure_on_kafka_do_not_wait_for_each_other(
+    kafka_bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay that begins between the inbox's row of a message that failed and its delivery waits
+    for it: neither is the victim of a deadlock."""
+    bells, park = kafka_bells, Inbox.park
+    in_between, go_on, trouble = asyncio.Event(), asyncio.Event(), list[BaseException]()
+
+    async def slowly(*given: Any) -> None:
+        in_between.set()
+        await go_on.wait()
+        try:
+            await park(*given)
+        except BaseException as error:
+            trouble.append(error)
+            raise
+
+    await bells.strike(1)
+    await bells.effects(1)
+    monkeypatch.setattr(Inbox, "park", slowly)
+    bells.goes_wrong(2, ValueError("no"))
+    await bells.strike(2)
+    await in_between.wait()
+    [plan] = bells.app.generation.events.groups
+    replaying = asyncio.create_task(replay(bells.database, plan))
+    await asyncio.sleep(0.5)  # it waits for a lock, or for SQLite's one writer
+    bells.ledger.BAD.clear()
+    go_on.set()
+    assert await replaying == 2
+    assert trouble == []
+    assert sorted(await bells.effects(2)) == [(1, 1), (2, 1)]
