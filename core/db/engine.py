@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,6 +44,7 @@ STATEMENTS = 2_000
 """Compiled statements that are kept: a thousand routes have more than SQLAlchemy's 500."""
 PREPARED = 500
 """Prepared statements a connection keeps on the server; beyond it each costs a round trip."""
+_LOCK_LIMIT = text("SELECT set_config('lock_timeout', :limit, true)")
 
 
 class Database:
@@ -63,6 +65,7 @@ class Database:
         """`recorder` writes the events that write sessions record; else one that wakes nobody."""
         self.recorder = recorder or Recorder()
         self.url = make_url(settings.url)
+        self._statement_seconds = settings.statement_timeout_seconds
         if self.url.drivername == "postgresql+asyncpg":
             self.dialect = "postgresql"
             self.reader, self.writer = _postgresql(self.url, settings)
@@ -82,6 +85,25 @@ class Database:
     def write(self) -> WritableSession:
         """``async with database.write() as session``: one transaction, committed at the end."""
         return WritableSession(self.writer, recorder=self.recorder)
+
+    @asynccontextmanager
+    async def write_at_length(self) -> AsyncIterator[WritableSession]:
+        """`write` for a command that may go through millions of rows: no statement has a limit.
+
+        A wait for somebody's lock has, since others queue behind whoever waits. Raises Unavailable.
+        """
+        if self.dialect == "sqlite":  # nothing of that has a limit there
+            async with self.write() as session:
+                yield session
+            return
+        engine = self.maintenance_engine()
+        try:
+            async with WritableSession(engine, recorder=self.recorder) as session:
+                limit = {"limit": f"{self._statement_seconds * 1000:.0f}"}
+                await session.exec(_LOCK_LIMIT, params=limit)  # type: ignore[call-overload]
+                yield session
+        finally:
+            await engine.dispose()
 
     def maintenance_engine(self) -> AsyncEngine:
         """An engine apart, for migrations: no pool, no time limit; its user disposes of it.

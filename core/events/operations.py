@@ -154,7 +154,7 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
     """
     if group.replayable is None:
         raise Refused(f"{group.name} has no on_replay(): what it does cannot be done twice")
-    async with database.write() as session:
+    async with database.write_at_length() as session:
         await _alone(session, _NO_OTHER)
         await _refuse_unreadable(session, group)
         await _refuse_pruned(session, group, since)
@@ -256,7 +256,7 @@ async def prune(database: Database, *, before: datetime) -> int:
         index_elements=[pruned_types.c.type],
         set_={"until": case((later, noted.excluded.until), else_=pruned_types.c.until)},
     )
-    async with database.write() as session:
+    async with database.write_at_length() as session:
         await _alone(session, _NO_OTHER)
         await session.exec(noted, params={"before": before})
         deleted = await session.exec(delete(outbox).where(*gone), params={"before": before})

@@ -76,7 +76,7 @@ async def prune_inbox(database: Database, kafka: KafkaSettings) -> int:
         kept = max(kept, await _retention(database, kafka))
     if kept == timedelta.max:
         return 0
-    async with database.write() as session:
+    async with database.write_at_length() as session:
         statement = delete(inbox).where(inbox.c.received_at < datetime.now(UTC) - kept)
         changed: int = (await session.exec(statement)).rowcount
     return changed

@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from core.db import engine
+from core.db.engine import Database
+from core.errors import Unavailable
 from core.events.kafka.inbox import Inbox
-from core.events.operations import replay
+from core.events.operations import prune, replay
+from core.events.pruning import prune_inbox
+from core.settings import DatabaseSettings, Settings
 from tests.integration.core.events.conftest import Bells
 from tests.support import tower as towers
+
+SLOWLY = """
+    CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_sleep(1.2); RETURN NULL; END $$
+"""
+SLOW = "CREATE TRIGGER slow AFTER {} ON {} FOR EACH STATEMENT EXECUTE FUNCTION slowly()"
+
+
+@pytest.fixture
+async def impatient(bells: Bells, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """A command's database, in which a statement may take half a second."""
+    if bells.database.dialect == "sqlite":
+        pytest.skip("a statement has no limit there")
+    monkeypatch.setattr(engine, "ANSWER_SECONDS", 0.1)
+    database = Database(DatabaseSettings(url=bells.url, statement_timeout_seconds=0.5))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def slow_down(bells: Bells, *which: tuple[str, str]) -> None:
+    """Let each of these statements take more than a second, as over a million rows."""
+    async with bells.database.writer.begin() as connection:
+        await connection.execute(text(SLOWLY))
+        for what, table in which:
+            await connection.execute(text(SLOW.format(what, table)))
 
 
 async def test_a_replay_gives_what_is_under_way_outside_again(bells: Bells) -> None:
@@ -86,3 +121,39 @@ async def test_a_replay_and_a_failure_on_kafka_do_not_wait_for_each_other(
     assert await replaying == 2
     assert trouble == []
     assert sorted(await bells.effects(2)) == [(1, 1), (2, 1)]
+
+
+@pytest.mark.postgres
+async def test_a_replay_may_take_long(bells: Bells, impatient: Database) -> None:
+    """However many events there are: no statement of a replay has a limit."""
+    await bells.strike(1, 2)
+    await bells.effects(2)
+    await slow_down(bells, ("INSERT", "core_deliveries"), ("INSERT", "core_inbox"))
+    [plan] = bells.app.generation.events.groups
+    assert await replay(impatient, plan) == 2
+    assert sorted(await bells.effects(2)) == [(1, 1), (2, 1)]
+
+
+@pytest.mark.postgres
+async def test_a_prune_may_take_long(bells: Bells, impatient: Database) -> None:
+    """So may pruning, of events and of what groups have received."""
+    await bells.strike(1, 2)
+    await bells.effects(2)
+    await slow_down(bells, ("DELETE", "core_outbox"), ("DELETE", "core_inbox"))
+    assert await prune(impatient, before=datetime.now(UTC)) == 2
+    assert await prune_inbox(impatient, Settings.for_tests().kafka) == 0
+
+
+@pytest.mark.postgres
+async def test_a_replay_does_not_wait_for_ever(bells: Bells, impatient: Database) -> None:
+    """Those who deliver wait behind a replay that waits for one of them: after as long as one
+    statement may take it gives up, and has done nothing."""
+    await bells.strike(1, 2)
+    await bells.effects(2)
+    [plan] = bells.app.generation.events.groups
+    async with bells.database.writer.begin() as connection:
+        await connection.execute(text("LOCK TABLE core_deliveries IN ROW EXCLUSIVE MODE"))
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable, match="too busy"):
+                await replay(impatient, plan)
+    assert len(await bells.effects(2)) == 2
