@@ -46,6 +46,8 @@ def _no_truth(value: object) -> object:
 
 Whole = Annotated[int, BeforeValidator(_no_truth)]
 """A whole number that is not a truth value."""
+MOST_DAYS = 365_000
+"""A thousand years: so long ago the calendar still has a day."""
 
 
 class Section(BaseModel):
@@ -316,7 +318,7 @@ class EventsSettings(Section):
         60.0, gt=0, le=86400, description="a group whose due work is older stalls: /readyz says so"
     )
     keep_days: Whole = Field(
-        3, ge=0, description="how long a delivered event stays, for replays; in days"
+        3, ge=0, le=MOST_DAYS, description="how long a delivered event stays, for replays; in days"
     )
 
 

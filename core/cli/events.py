@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from core.cli.golden import golden
 from core.db.engine import Database
@@ -19,6 +20,7 @@ from core.events.backlog import Backlog, stalls
 from core.events.lookout import lag_of
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
+from core.settings_models import MOST_DAYS
 
 T = TypeVar("T")
 
@@ -134,7 +136,10 @@ def replay(
 @app.command("prune")
 def prune(
     days: Annotated[
-        int | None, typer.Option("--days", min=0, help="Keep so many; default events.keep_days.")
+        int | None,
+        typer.Option(
+            "--days", min=0, max=MOST_DAYS, help="Keep so many; default events.keep_days."
+        ),
     ] = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Also what a group on Kafka was not given yet.")
@@ -153,8 +158,13 @@ def prune(
 
 
 def _utc(moment: datetime) -> datetime:
-    """In UTC, as it is meant where no offset was given."""
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    """In UTC, as it is meant where no offset was given. Raises BadParameter."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise typer.BadParameter(
+            f"{moment.isoformat()} is outside of the calendar in UTC.", param_hint="--since"
+        ) from None
 
 
 def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
@@ -211,3 +221,20 @@ def _run(action: Callable[[Database], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except Unavailable as error:
         raise Refused(f"{error.detail}") from error
+    except DBAPIError as error:
+        if waiting := asyncio.run(_waiting(settings)):
+            raise Refused(f"migrations wait: {waiting}; run `tessera db upgrade` first") from error
+        raise
+
+
+async def _waiting(settings: Settings) -> str:
+    """Whose migrations wait, which tells why a table is not there."""
+    from core.db import migrations
+    from core.registry import load_carefully
+
+    database = Database(settings.database)
+    try:
+        found = await migrations.status(database, load_carefully(settings).migrations())
+    finally:
+        await database.close()
+    return ", ".join(f"{it.module} ({len(it.pending)})" for it in found if it.pending)

@@ -43,7 +43,12 @@ class Failed:
 
 
 async def failed(database: Database, group: str | None = None) -> list[Failed]:
-    """The dead letters, of all groups or of one, the oldest first; `RELAY` is one of them."""
+    """The dead letters, of all groups or of one, the oldest first; `RELAY` is one of them.
+
+    Raises Refused for a group that there is not.
+    """
+    if group not in (None, RELAY):
+        await _refuse_stranger(database, group)
     wanted = [_dead_deliveries(group)] if group != RELAY else []
     wanted += [_refused_events()] if group in (None, RELAY) else []
     async with database.reader.connect() as connection:
@@ -136,8 +141,7 @@ async def _change_refused(database: Database, statement: Any, numbers: Sequence[
 async def _change_dead(
     database: Database, statement: Any, group: str, numbers: Sequence[int] | None
 ) -> int:
-    if not await is_group(database, group):
-        raise Refused(f"there is no group {group!r}: `events status` lists them")
+    await _refuse_stranger(database, group)
     statement = statement.where(_d.group_name == group, _d.state == "dead")
     if numbers is not None:
         statement = statement.where(_d.seq.in_(numbers))
@@ -269,3 +273,8 @@ async def is_group(database: Database, name: str) -> bool:
     async with database.reader.connect() as connection:
         query = select(groups.c.name).where(groups.c.name == name)
         return (await connection.execute(query)).first() is not None
+
+
+async def _refuse_stranger(database: Database, name: str) -> None:
+    if not await is_group(database, name):
+        raise Refused(f"there is no group {name!r}: `events status` lists them")
