@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, false, func, select, true
 
 from core.errors import Unavailable
 from core.events.catalog import EventCatalog
@@ -44,6 +44,8 @@ _o = outbox.c
 _OF_TYPES = _o.type.in_(bindparam("types", expanding=True))
 _NEWEST = select(func.max(_o.seq))
 _NUMBERS = select(_o.seq).where(_o.seq > bindparam("floor"), _OF_TYPES)
+# In one statement, so of one moment: what is not seen below the newest number was not committed.
+_NUMBERS_AND_NEWEST = _NUMBERS.add_columns(false()).union_all(select(func.max(_o.seq), true()))
 _ROWS = (
     select(_o.seq, _o.id, _o.type, _o.payload, _o.headers, _o.created_at)
     .where(_o.seq.in_(bindparam("seqs", expanding=True)))
@@ -137,9 +139,10 @@ class Broadcaster:
         floor = self._floor if backwards else self._top
         async with self._database.reader.connect() as connection:
             values = {"floor": floor, "types": self._types}
-            found = set((await connection.execute(_NUMBERS, values)).scalars())
-        self._top = max(self._top, max(found, default=0))
-        return found - self._seen
+            rows = (await connection.execute(_NUMBERS_AND_NEWEST, values)).all()
+        # Of all types: what nobody listens to would be gone through again at each look.
+        self._top = max(self._top, *(seq or 0 for seq, is_newest in rows if is_newest))
+        return {seq for seq, is_newest in rows if not is_newest} - self._seen
 
     def _forget(self, now: float) -> None:
         """Raise the floor to what was the newest number `LOOK_BACK_SECONDS` ago."""

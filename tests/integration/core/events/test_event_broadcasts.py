@@ -1,14 +1,22 @@
-"""Listeners of broadcasts do each other no harm, whatever one of them does."""
+"""Listeners of broadcasts do each other no harm, and are told of all that they listen to."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, insert, select
 
 from core.events import hearing
+from core.events.bell import Bell
+from core.events.broadcast import Broadcaster
+from core.events.tables import outbox
 from tests.integration.core.events.conftest import Bells
+from tests.support import tower as towers
 from tests.support.plants import HEAD, Garden
 
 ANOTHER = (
@@ -116,3 +124,65 @@ async def test_a_listener_that_is_far_too_slow_misses_the_oldest(
         await bells.until(lambda bell=bell: bells.ledger.HEARD[-1][0] == bell)
     go_on.set()
     await bells.until(lambda: heard == [1, 4, 5], seconds=3)
+
+
+async def others(bells: Bells, count: int) -> int:
+    """Record so many events that nobody listens to; the number of the last."""
+    now = datetime.now(UTC)
+    row = {
+        "type": "other.thing_done.v1",
+        "aggregate_type": "other.thing",
+        "aggregate_id": "1",
+        "bucket": 1,
+        "payload": "{}",
+        "headers": "{}",
+        "state": "published",
+        "attempts": 0,
+        "created_at": now,
+        "available_at": now,
+        "published_at": now,
+    }
+    rows = [{**row, "id": uuid4(), "aggregate_version": it} for it in range(count)]
+    async with bells.database.writer.begin() as connection:
+        await connection.execute(insert(outbox), rows)
+        newest: int = (await connection.execute(select(func.max(outbox.c.seq)))).scalar_one()
+    return newest
+
+
+async def test_what_nobody_listens_to_is_passed_by_once(bells: Bells) -> None:
+    """A look begins behind the newest number of the last one, whatever types there were: else each
+    would go through all of a busy outbox in which nothing is listened to."""
+    from sqlalchemy import event
+
+    plan = bells.app.generation.events
+    broadcaster = Broadcaster(
+        plan.listeners,
+        catalog=plan.catalog,
+        contexts=bells.app.generation.contexts,
+        database=bells.database,
+        bell=Bell(),
+    )
+    await broadcaster.begin()
+    newest = await others(bells, 100)
+    assert await broadcaster.look() == 0
+    asked: list[Any] = []
+    engine = bells.database.reader.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *it: asked.append(it[2:4]))
+    assert [await broadcaster.look() for _ in range(3)] == [0, 0, 0]  # one of them backwards
+    looks = [values for statement, values in asked if "max(core_outbox.seq)" in statement]
+    assert any(newest in values for values in looks)
+
+
+async def test_a_lower_number_than_one_nobody_listens_to_may_commit_later(bells: Bells) -> None:
+    """What was passed by is not lost: the look backwards finds what commits behind it."""
+    if bells.database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer: numbers are given in the order of commits")
+    await bells.strike(1)
+    async with bells.database.write() as slow:
+        await towers.take_number(slow, bells.tower.Struck(bell=2, count=1))
+        await others(bells, 10)
+        await bells.strike(3)
+        await bells.until(lambda: len(bells.ledger.HEARD) == 2)
+        await asyncio.sleep(1)
+    await bells.until(lambda: len(bells.ledger.HEARD) == 3, seconds=3)
+    assert [it[0] for it in bells.ledger.HEARD] == [1, 3, 2]
