@@ -66,7 +66,8 @@ class Broadcaster:
         bell: Bell,
     ) -> None:
         self._hearings = [
-            Hearing(it, catalog=catalog, context=contexts[it.module]) for it in listeners
+            Hearing(it, catalog=catalog, context=contexts[it.module], rows=self._rows)
+            for it in listeners
         ]
         self._database = database
         self._bell = bell

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, insert, select
 
+from core.errors import Unavailable
 from core.events import hearing
 from core.events.bell import Bell
 from core.events.broadcast import Broadcaster
@@ -103,11 +104,8 @@ async def test_a_listener_that_swallows_its_cancellation_is_left_behind(
         over.set()
 
 
-async def test_a_listener_that_is_far_too_slow_misses_the_oldest(
-    bells: Bells, does: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What waits for it has a bound: of more than that it hears of the newest only."""
-    monkeypatch.setattr(hearing, "MOST_WAITING", 2)
+async def behind(bells: Bells, does: list[object], last: int) -> list[int]:
+    """What a listener hears that was busy with the first stroke during all others."""
     heard: list[int] = []
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -119,11 +117,43 @@ async def test_a_listener_that_is_far_too_slow_misses_the_oldest(
     does.append(slow)
     await bells.strike(1)
     await begun.wait()
-    for bell in (2, 3, 4, 5):
+    for bell in range(2, last + 1):
         await bells.strike(bell)
         await bells.until(lambda bell=bell: bells.ledger.HEARD[-1][0] == bell)
     go_on.set()
-    await bells.until(lambda: heard == [1, 4, 5], seconds=3)
+    await bells.until(lambda: heard[-1] == last, seconds=3)
+    return heard
+
+
+async def test_a_listener_that_is_behind_hears_of_all(
+    bells: Bells, does: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond a bound only the numbers of events are kept for it: the rest is read again, in order,
+    and when the database is away for a moment, a moment later."""
+    monkeypatch.setattr(hearing, "MOST_KEPT", 2)
+    monkeypatch.setattr(hearing, "BATCH", 3)
+    monkeypatch.setattr(hearing, "AGAIN_SECONDS", 0.05)
+    rows, away = Broadcaster._rows, [Unavailable("away")]
+
+    async def trouble(self: Broadcaster, seqs: list[int]) -> Any:
+        if len(seqs) > 1 and away:
+            raise away.pop()
+        return await rows(self, seqs)
+
+    monkeypatch.setattr(Broadcaster, "_rows", trouble)
+    await bells.swap("tower", "ledger")
+    await bells.swap("another", "tower", "ledger")  # a broadcaster of which that holds
+    assert await behind(bells, does, 9) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert away == []
+
+
+async def test_a_listener_that_is_far_too_slow_misses_the_oldest(
+    bells: Bells, does: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for it has a bound: of more than that it hears of the newest only."""
+    monkeypatch.setattr(hearing, "MOST_KEPT", 0)
+    monkeypatch.setattr(hearing, "MOST_WAITING", 2)
+    assert await behind(bells, does, 5) == [1, 4, 5]
 
 
 async def others(bells: Bells, count: int) -> int:
