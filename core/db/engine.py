@@ -97,8 +97,9 @@ class Database:
                 yield session
             return
         engine = self.maintenance_engine()
+        like_others = engine.execution_options(isolation_level="READ COMMITTED")
         try:
-            async with WritableSession(engine, recorder=self.recorder) as session:
+            async with WritableSession(like_others, recorder=self.recorder) as session:
                 limit = {"limit": f"{self._statement_seconds * 1000:.0f}"}
                 await session.exec(_LOCK_LIMIT, params=limit)  # type: ignore[call-overload]
                 yield session
