@@ -23,7 +23,7 @@ from core.generation import Generation, Overrides, compose, refuse_without_requi
 from core.identity import Authenticator
 from core.lives import StartFailure
 from core.process import Resources
-from core.registry import CORE
+from core.registry import CORE, Module, Registry
 from core.settings import Settings
 
 log = structlog.get_logger("tessera.generation")
@@ -61,6 +61,7 @@ class Lifecycle:
         self._retired = 0
         self._retiring: set[asyncio.Task[None]] = set()
         self._watch = contextlib.ExitStack()
+        self._noted: Mapping[str, ModuleFailure] = {}
 
     @property
     def current(self) -> Generation:
@@ -77,11 +78,17 @@ class Lifecycle:
     async def swap(self, settings: Settings) -> Generation:
         """Replace the current generation by one of `settings`; the old one drains behind it.
 
-        Raises Refused (a required module failed, migrations wait); the old one goes on then.
+        Raises Refused (a required module failed, one that serves now would fail, migrations wait);
+        the old one goes on then.
         """
         async with self._swapping:
+            old, noted = self.current, self._noted
             with beside_traffic():
-                old, new = self.current, await self._make(settings)
+                new = await self._make(settings)
+                if lost := _lost(old.registry, new.registry):
+                    await self._withdraw(new, noted)
+                    told = "; ".join(f"{it.id}: {it.reason}" for it in lost)
+                    raise Refused(f"what serves now would fail: {told}")
             self._current = new
             retiring = asyncio.create_task(self._retire(old), name="tessera-retire")
             self._retiring.add(retiring)
@@ -103,6 +110,12 @@ class Lifecycle:
             await self.settled()
             self._worker.close()
             self._watch.close()
+
+    async def _withdraw(self, generation: Generation, noted: Mapping[str, ModuleFailure]) -> None:
+        """End a generation that is not to serve; what was noted before it is what holds."""
+        await self._note(generation.settings, noted)
+        await generation.stop()
+        await self._worker.run(dismantle, generation, self._current)
 
     async def _retire(self, old: Generation) -> None:
         """Let a replaced generation answer what it has begun, then end it."""
@@ -167,6 +180,7 @@ class Lifecycle:
             return generation
 
     async def _note(self, settings: Settings, failures: Mapping[str, ModuleFailure]) -> None:
+        self._noted = dict(failures)
         if settings.app.environment != "test":
             await self._worker.run(last_start.note, failures)
 
@@ -211,6 +225,20 @@ class Lifecycle:
         if waiting:
             listed = ", ".join(f"{s.module} ({len(s.pending)})" for s in waiting)
             raise Refused(f"migrations wait: {listed}; run `tessera db upgrade` first")
+
+
+def _lost(old: Registry, new: Registry) -> list[Module]:
+    """What serves in the old one and has failed in the new one by itself.
+
+    Not what goes because something that it requires is switched off: that is what was asked for.
+    """
+    served = {module.id for module in old.enabled}
+    lost = {module.id: module for module in new.failed if module.id in served}
+    gone = {id for id in served if id not in lost and id not in {it.id for it in new.enabled}}
+    while meant := {id for id in lost if gone.intersection(old.modules[id].requires)}:
+        gone |= meant
+        lost = {id: module for id, module in lost.items() if id not in meant}
+    return [*lost.values()]
 
 
 def _unforeseen(status: migrations.MigrationStatus) -> ModuleFailure:

@@ -6,6 +6,7 @@ TESSERA_SOAK=1 does 50 swaps under load and 100 for the memory; without it a fif
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from core.settings import DatabaseSettings
 from tests.support import soak
 from tests.support.databases import database_url
-from tests.support.plants import Garden, minimal
+from tests.support.plants import Garden, minimal, with_route
 from tests.support.rows import query
 from tests.support.swapping import PlantedInstallation, SwappingServer, enable, load, planted
 
@@ -196,7 +197,25 @@ BROKEN = {
         "[modules.nowhere]\nenabled = true\nrequired = true\n",
         "nowhere",
     ),
+    "an unknown key of a module that serves": (
+        "[modules.guest]\nenabled = true\n[modules.probe]\nenabled = true\nprot = 1\n",
+        "modules.probe.prot",
+    ),
 }
+HOLDER = """
+import contextlib, pathlib
+
+@contextlib.asynccontextmanager
+async def alone():
+    lock = pathlib.Path("held")
+    lock.touch(exist_ok=False)
+    yield
+    lock.unlink()
+
+@hookimpl
+def lifespan(context):
+    return alone()
+"""
 
 
 async def test_bad_settings_change_nothing(installation: PlantedInstallation) -> None:
@@ -211,6 +230,29 @@ async def test_bad_settings_change_nothing(installation: PlantedInstallation) ->
             assert running.get("/guest") == {"module": "guest"}
         await running.swap("probe")
         assert running.get("/probe/fast") == 3
+
+
+async def test_what_serves_and_could_not_start_again_goes_on(
+    installation: PlantedInstallation, garden: Garden
+) -> None:
+    """When the lifespan of a module that serves cannot be entered again, the swap is refused with
+    its reason; to disable it, and so what requires it, is no failure."""
+    garden.plant("holder", minimal("holder", HOLDER))
+    heir = with_route("heir").replace('"1.0")', '"1.0", requires=("holder",))')
+    garden.plant("heir", heir)
+    enable(installation, "probe", "holder", "heir")
+    with serving(installation) as running:
+        said = await running.hang_up("settings not taken over")
+        assert "holder: " in said
+        assert "FileExistsError" in said
+        assert running.get("/probe/fast") == 1
+        assert running.get("/heir") == {"module": "heir"}
+        listed = json.loads(installation.run("modules", "list", "--json").stdout)
+        assert {it["state"] for it in listed if it["id"] in ("holder", "heir")} == {"enabled"}
+        await running.swap("probe", "heir")
+        assert running.get("/probe/fast") > 1
+        states = running.server.call("GET", "/readyz").json()["modules"]
+        assert states["heir"]["state"] == "failed"
 
 
 async def test_a_module_that_cannot_start_stays_out(
