@@ -13,13 +13,16 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from io import TextIOWrapper
 from time import monotonic
 from typing import Any, TextIO
 
 import structlog
+
+from core import answering
 
 log = structlog.get_logger("tessera.modules")
 
@@ -32,7 +35,8 @@ def kept(module: str) -> Iterator[None]:
     """Run a module's code; what it took of the process is given back, and told of."""
     before = _Belongings()
     try:
-        yield
+        with redirect_stdout(sys.stderr) if answering.is_under_way() else nullcontext():
+            yield
     finally:
         for taken in before.restore():
             log.warning("a module took what all share; it was put back", module=module, what=taken)
@@ -118,6 +122,8 @@ class _Interpreter:
         self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
         self._alarm, self._interval = _rings_at(), signal.getitimer(signal.ITIMER_REAL)[1]
         self._path = list(sys.path)
+        self._warnings = list(warnings.filters)
+        self._hook = sys.excepthook
 
     def restore(self) -> list[str]:
         """Give back what was changed; what that was, in words."""
@@ -134,6 +140,14 @@ class _Interpreter:
         if self._collecting and not gc.isenabled():
             gc.enable()
             taken.append("the garbage collection, by gc.disable()")
+        filters: Any = warnings.filters  # a list, whatever its type says
+        if errors := [it for it in filters if it[0] == "error" and it not in self._warnings]:
+            for entry in errors:
+                filters.remove(entry)
+            taken.append("the warnings of all, which became errors")
+        if not callable(sys.__dict__["excepthook"]):  # one that works may well be meant
+            sys.excepthook = self._hook
+            taken.append("sys.excepthook")
         return taken + self._restore_alarm() + self._restore_path() + self._restore_signals()
 
     def _restore_alarm(self) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import SQLModel
 
-from core.errors import ModuleFailure
+from core.errors import ModuleFailure, text_of
 from core.events.event import Event, Upcaster
 from core.events.subscription import Broadcast, Replayable, Subscription
 from core.hooks import Hooks
@@ -127,7 +127,26 @@ def _tables(hooks: Hooks, mine: Claims) -> Sequence[type[SQLModel]]:
                 remedy=f"name it {hooks.module_id}_{name}",
             )
         mine["table", name] = hooks.module_id
+    _map(tables)
     return tables
+
+
+def _map(tables: Sequence[type[SQLModel]]) -> None:
+    """Let the mapper be made now, which the first query would make. Raises ModuleFailure.
+
+    One that cannot be made takes all classes of its registry with it.
+    """
+    from sqlalchemy.orm import class_mapper
+
+    for table in tables:
+        try:
+            class_mapper(table, configure=True)
+        except Exception as error:
+            raise ModuleFailure(
+                f"its table {table.__name__} cannot be mapped: {text_of(error)}",
+                remedy="mend the relationship that it names; derive tables from table_base(), so "
+                "that no other module's mistake is theirs",
+            ) from error
 
 
 def _migrations(hooks: Hooks) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import isfunction
@@ -264,7 +265,18 @@ def _checks_of(hooks: Hooks, context: ModuleContext) -> Mapping[str, Callable[[]
     named = isinstance(checks, Mapping) and all(isinstance(it, str) for it in checks)
     if not named or not all(map(callable, checks.values())):
         raise hooks.wrong("readiness", "a mapping {name: async callable}", checks)
+    plain = [name for name, it in checks.items() if inspect.isfunction(it) and not _may_wait(it)]
+    if plain:
+        raise ModuleFailure(
+            f"its readiness check {plain[0]} is a plain function, which would hold the loop",
+            remedy="write it with async def; what blocks goes to asyncio.to_thread",
+        )
     return checks
+
+
+def _may_wait(function: Callable[..., Any]) -> bool:
+    """Whether it is ``async def``, or a lambda that may give what such a one does."""
+    return inspect.iscoroutinefunction(inspect.unwrap(function)) or function.__name__ == "<lambda>"
 
 
 def _schema_culprit(version: VersionApp, error: Exception) -> StartFailure:

@@ -11,7 +11,7 @@ from core import discovery
 from core.checks.awaits import check_awaits
 from core.checks.blocking import check_blocking
 from core.checks.bodies import check_defaults, check_patches
-from core.checks.claims import check_claims, check_failures
+from core.checks.claims import check_claims, check_commands, check_failures
 from core.checks.codes import module_of_code, parse_silence
 from core.checks.context import CheckContext, Route
 from core.checks.deploy import as_production, check_deployment
@@ -105,6 +105,7 @@ def _all(
     registry: Registry, contexts: list[CheckContext], settings: Settings, *, deploy: bool
 ) -> Iterator[Finding]:
     yield from check_failures(registry)
+    yield from check_commands(registry)
     yield from _guarded(CORE, check_installed)
     for context in contexts:
         for check in OF_A_MODULE:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from core import __version__, collector, ending
+from core import __version__, answering, collector, ending
 from core.errors import ConfigurationError, TesseraError
 from core.verbs import VERBS, installed
 
@@ -100,6 +100,8 @@ def build() -> typer.Typer:
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code, whatever modules left in it."""
     collector.be_patient()
+    if sys.argv[1:2] != ["serve"]:
+        answering.begin()
     try:
         run()
     except SystemExit as end:

@@ -65,6 +65,8 @@ def command_of(module: registries.Module, settings: Settings) -> Any:
     """A module's commands, ready to run; None when it has none. Raises ModuleFailure."""
     try:
         return _command_of(module, settings)
+    except ModuleFailure:  # of the hook: it says all there is to say
+        raise
     except (Exception, SystemExit) as error:
         raise ModuleFailure(
             f"its commands cannot be made: {summarise(error)}",
@@ -75,8 +77,10 @@ def command_of(module: registries.Module, settings: Settings) -> Any:
 def _command_of(module: registries.Module, settings: Settings) -> Any:
     assert module.hooks is not None
     application = module.hooks.call("commands")
-    if not isinstance(application, typer.Typer):
+    if application is None:
         return None
+    if not isinstance(application, typer.Typer):
+        raise module.hooks.wrong("commands", "a typer.Typer", application)
     command = _with_object(application, ModuleCommands(module.id, settings))
     command.name = module.id
     return command

@@ -283,6 +283,13 @@ BROKEN = {
         minimal("bad", "@hookimpl\ndef lifespan(context): return 5"),
         "hook lifespan() returned int, not an async context manager",
     ),
+    "a readiness check that is a plain function": (
+        minimal(
+            "bad",
+            "def well(): return False\n@hookimpl\ndef readiness(context): return {'x': well}",
+        ),
+        "its readiness check x is a plain function",
+    ),
     "readiness that is no mapping": (
         minimal("bad", "@hookimpl\ndef readiness(context): return [print]"),
         "hook readiness() returned list, not a mapping",
@@ -321,6 +328,23 @@ BROKEN = {
     "a migration that fails": (
         minimal("bad", "@hookimpl\ndef migrations(): return 'planted_bad:nowhere'"),
         "planted_bad",
+    ),
+    "a table with a relationship to nowhere": (
+        minimal(
+            "bad",
+            """
+            from sqlmodel import Field, Relationship
+
+            class Thing(table_base("bad"), table=True):
+                __tablename__ = "bad_things"
+                id: int | None = Field(default=None, primary_key=True)
+                other: "Nowhere" = Relationship()
+
+            @hookimpl
+            def tables(): return [Thing]
+            """,
+        ),
+        "its table Thing cannot be mapped: ",
     ),
     "a table of another module's name": (
         minimal(

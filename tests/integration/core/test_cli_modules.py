@@ -95,6 +95,20 @@ def test_list_and_info_tell_each_fault_with_reason_and_remedy(tessera: Any) -> N
     assert "mend deadly, or disable it" in info.stdout
 
 
+def test_what_a_module_prints_is_in_no_answer(tessera: Any, garden: Garden, tmp_path: Path) -> None:
+    """What a module prints at its import and in its hooks is on standard error, and in no JSON."""
+    chatty = minimal(
+        "chatty", "print('hello')\n@hookimpl\ndef tables():\n    print('me')\n    return []"
+    )
+    garden.plant("chatty", chatty)
+    (tmp_path / "settings.toml").write_text("[modules.chatty]\nenabled = true\n")
+    for words in (("modules", "list"), ("modules", "info", "chatty"), ("check",)):
+        done = tessera(*words, "--json")
+        assert json.loads(done.stdout) is not None, done.stdout
+        assert "hello" in done.stderr
+    assert json.loads(tessera("openapi", "export", "v1").stdout)["openapi"]
+
+
 def test_a_pipe_gets_one_line_for_each_module(tessera: Any) -> None:
     """Where no terminal cuts it, a row is one line with its whole reason and remedy."""
     listed = tessera("modules", "list").stdout.splitlines()

@@ -70,6 +70,25 @@ def test_commands_that_cannot_be_made_are_told_of_by_list_and_info(home: Install
     assert "mend bad, or disable it" in info.stdout
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("raise OSError('no disk')", "its hook commands() failed: OSError: no disk"),
+        ("return 5", "its hook commands() returned int, not a typer.Typer"),
+    ],
+)
+def test_a_hook_that_makes_no_commands_is_told_of(
+    home: Installation, garden: Garden, body: str, told: str
+) -> None:
+    """`check` has a finding, `modules list` and the command line tell it once, in its words."""
+    garden.plant("bad", minimal("bad", f"@hookimpl\ndef commands(): {body}"))
+    found = json.loads(home.run("check", "--json").stdout)
+    assert [it["code"] for it in found if it["reason"].startswith(told)] == ["T001"]
+    listed = {it["id"]: it for it in json.loads(home.run("modules", "list", "--json").stdout)}
+    assert listed["bad"]["reason"].startswith(told)
+    assert home.run("--help").stderr.startswith(f"tessera: module bad: {told}")
+
+
 @pytest.mark.parametrize("verb", ["db", "good"])
 def test_no_verb_offers_to_complete_itself(home: Installation, verb: str) -> None:
     """A shell completes programs: help of a verb offers no completion that would not work."""

@@ -37,6 +37,8 @@ TAKEN: dict[str, tuple[str, str]] = {
     "profiling": ("sys.setprofile(lambda *_: None)", "sys.setprofile()"),
     "collecting": ("import gc; gc.disable()", "gc.disable()"),
     "SIGTERM": (IGNORE.format("SIGTERM"), "the handler of SIGTERM"),
+    "warnings": ("import warnings; warnings.simplefilter('error')", "which became errors"),
+    "the last word": ("sys.excepthook = None", "sys.excepthook"),
     "SIGINT": (IGNORE.format("SIGINT"), "the handler of SIGINT"),
 }
 PROGRAM = """
@@ -51,7 +53,9 @@ with kept("bad"):
 print("out", os.getcwd(), flush=True)
 print("err", file=sys.stderr, flush=True)
 logging.info("log")
-import gc, signal
+import gc, signal, warnings
+warnings.warn("a word", UserWarning)
+assert callable(sys.excepthook)
 assert not host.disabled
 assert sys.path == path
 assert signal.alarm(0) == 0
