@@ -96,6 +96,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         self._lanes: dict[TopicPartition, Lane] = {}
         self._gone: set[Lane] = set()
         self._committed: dict[TopicPartition, int] = {}
+        self._assigned: set[TopicPartition] = set()
         self._commit_at = self._careful_until = 0.0
         self._leaving = self._hurrying = False
         self._polling: asyncio.Task[None] | None = None
@@ -181,7 +182,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         # The lanes as they are now: a rebalance may come while the database is asked, and what was
         # read before it is for lanes that it has left, which take nothing more.
         upto = {tp: records[-1].offset + 1 for tp, records in found.items()}
-        upto |= read_upto(self._client)
+        upto |= {tp: it for tp, it in read_upto(self._client).items() if tp in self._assigned}
         lanes = {tp: self._lane(tp) for tp in upto}
         if any(map(self._intake.is_new, chain.from_iterable(found.values()))):
             # A newer process may have registered it meanwhile: what is passed by is gone for good.
@@ -269,13 +270,15 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             busy = [lane.ended(seconds=HANDING_OVER_SECONDS) for lane in lanes.values()]
             await asyncio.gather(*busy)
             await self._commit(HANDING_OVER_SECONDS)
+        self._assigned.difference_update(revoked)
         for tp in lanes:
             self._gone.add(self._lanes.pop(tp))
             self._committed.pop(tp, None)
         self._gone = {lane for lane in self._gone if lane.is_busy}
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """aiokafka's word that a rebalance is over."""
+        """aiokafka's word that a rebalance is over; it begins where was committed."""
+        self._assigned = set(assigned)
         log.debug("partitions assigned", group=self.group, partitions=len(assigned))
 
     async def _end(self) -> None:
@@ -295,7 +298,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
                 await self._commit(STOP_SECONDS)
                 self._client = None
                 await stop(client)
-            self._lanes, self._gone, self._committed = {}, set(), {}
+            self._lanes, self._gone, self._committed, self._assigned = {}, set(), {}, set()
 
 
 def read_upto(client: AIOKafkaConsumer) -> dict[TopicPartition, int]:
