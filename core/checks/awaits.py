@@ -8,13 +8,19 @@ about, put into text, or whose truth is asked.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 
 from core.checks.code import Unit
 from core.checks.context import CheckContext
 from core.checks.finding import Finding
+from core.checks.names import Function
 
-_SHOWN = {"builtins.str", "builtins.repr", "builtins.print"}
+_SHOWN = re.compile(
+    r"builtins\.(str|repr|print)"
+    r"|(logging|(logging|structlog(\.stdlib)?)\.get_?[Ll]ogger\(\))"
+    r"\.(debug|info|warning|error|exception|critical|log)"
+)
 _ASKED = {"builtins.bool", "builtins.any", "builtins.all"}
 
 
@@ -27,6 +33,8 @@ def check_awaits(context: CheckContext) -> Iterator[Finding]:
                 yield from _dropped(context, unit, value, why)
             for tested in _tested(unit, node):
                 yield from _asked(context, unit, tested)
+        for value, why in _overwritten(unit, used):
+            yield from _dropped(context, unit, value, why)
 
 
 # --- T503: lost ---
@@ -96,8 +104,9 @@ def _lost(unit: Unit, node: ast.AST, used: set[str]) -> Iterator[tuple[ast.expr,
         yield from _bound(node.target, node.value, used)
     elif isinstance(node, ast.FormattedValue):
         yield node.value, "puts it into text, not what it would give"
-    elif isinstance(node, ast.Call) and unit.resolve(node.func) in _SHOWN:
-        yield from ((value, "shows it, not what it would give") for value in node.args)
+    elif isinstance(node, ast.Call) and _SHOWN.fullmatch(unit.resolve(node.func)):
+        shown = (*node.args, *(it.value for it in node.keywords))
+        yield from ((value, "shows it, not what it would give") for value in shown)
 
 
 def _bound(target: ast.expr, value: ast.expr, used: set[str]) -> Iterator[tuple[ast.expr, str]]:
@@ -106,6 +115,40 @@ def _bound(target: ast.expr, value: ast.expr, used: set[str]) -> Iterator[tuple[
             yield from _bound(one, its, used)
     elif isinstance(target, ast.Name) and target.id not in used:
         yield value, f"never awaits {target.id}"
+
+
+def _overwritten(unit: Unit, used: set[str]) -> Iterator[tuple[ast.expr, str]]:
+    """Values under a name that is used later, when it has another: ``x = save(); x = 2``."""
+    own = used - set(_shared(unit))
+    for node in (unit.node, *unit.nodes()):
+        for block in (getattr(node, part, None) for part in ("body", "orelse", "finalbody")):
+            if isinstance(block, list):
+                yield from _overwritten_in(block, own)
+
+
+def _overwritten_in(block: list[ast.stmt], own: set[str]) -> Iterator[tuple[ast.expr, str]]:
+    waiting: dict[str, ast.expr] = {}
+    for statement in block:
+        found = [it for it in ast.walk(statement) if isinstance(it, ast.Name)]
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
+            target = None  # what else it does with a name, once or never, is not told here
+        for name in found:
+            if name is not target:
+                waiting.pop(name.id, None)
+        if isinstance(statement, ast.Assign) and target is not None and target.id in own:
+            if target.id in waiting:
+                yield waiting[target.id], f"gives {target.id} another value before it awaits it"
+            waiting[target.id] = statement.value
+
+
+def _shared(unit: Unit) -> Iterator[str]:
+    """The names that a function in it may read meanwhile, and those that are not its own."""
+    for node in unit.nodes():
+        if isinstance(node, Function | ast.Lambda):
+            yield from (it.id for it in ast.walk(node) if isinstance(it, ast.Name))
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            yield from node.names
 
 
 def _dropped(context: CheckContext, unit: Unit, value: ast.expr, why: str) -> Iterator[Finding]:

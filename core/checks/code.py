@@ -123,9 +123,9 @@ class Code:
         target = self._from_its_file(target)
         head, called, rest = target.partition("()")
         unit = self.units.get(head) if called else None
-        if unit is None or unit.is_async or unit.node.returns is None:
+        if unit is None or unit.is_async:
             return target
-        kind = names.instance_of(unit.node.returns, unit.known)
+        kind = names.instance_of(unit.node.returns, unit.known) or _made(unit)
         return f"{kind}{rest}" if kind else target
 
     def _from_its_file(self, target: str) -> str:
@@ -167,7 +167,8 @@ class Code:
         unit = self.unit(target)
         if unit is not None and unit.is_itself:
             return unit.is_async and not unit.is_generator
-        return inspect.iscoroutinefunction(names.runtime(target))
+        found = names.runtime(self.plain(target)) or names.runtime(target)
+        return inspect.iscoroutinefunction(_not_deprecated(found))
 
     # --- the index ---
 
@@ -212,14 +213,44 @@ class Code:
         return names.resolve(inner, known, {}) or None if inner else None
 
 
+def _made(unit: Unit) -> str:
+    """The class of which a function without annotation makes what it gives: ``return Rates()``."""
+    values = [n.value for n in unit.nodes() if isinstance(n, ast.Return)]
+    is_told = unit.node.returns is not None or unit.is_generator or not unit.is_itself
+    if is_told or len(values) != 1 or values[0] is None:
+        return ""
+    made = unit.resolve(values[0])
+    return made if made.endswith("()") and isinstance(names.runtime(made[:-2]), type) else ""
+
+
+def _not_deprecated(function: object) -> object:
+    """What ``@deprecated`` was put around: SQLModel marks ``execute`` so, with a plain function.
+
+    Other wrappers stay: one may well run the coroutine to its end.
+    """
+    if not callable(function):
+        return function
+    return inspect.unwrap(function, stop=lambda it: not hasattr(it, "__deprecated__"))
+
+
 def _parameters(node: Function, known: Names, owner: str) -> Iterator[tuple[str, str | None]]:
     every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    defaults = _defaults(node.args)
     for argument in (*every, node.args.vararg, node.args.kwarg):
         if argument is not None:
-            yield argument.arg, names.instance_of(argument.annotation, known)
+            kind = names.instance_of(argument.annotation, known)
+            yield argument.arg, kind or names.depended(defaults.get(argument.arg), known)
     decorators = {_last_word(decorator) for decorator in node.decorator_list}
     if owner and every and "staticmethod" not in decorators:
         yield every[0].arg, owner if "classmethod" in decorators else f"{owner}()"
+
+
+def _defaults(arguments: ast.arguments) -> dict[str, ast.expr | None]:
+    """The default of each parameter that has one."""
+    placed = [*arguments.posonlyargs, *arguments.args][::-1]
+    named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    given = zip(placed, arguments.defaults[::-1], strict=False)
+    return {argument.arg: default for argument, default in (*given, *named)}
 
 
 def _attributes(node: ast.ClassDef, known: Names) -> Iterator[tuple[str, str | None]]:

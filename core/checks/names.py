@@ -14,7 +14,8 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping
+import typing
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from core.checks.sources import Source, imported
@@ -25,6 +26,21 @@ UNKNOWN = None
 PATH = r"pathlib(\._local)?\.Path(\.\w+)?\(\)(\.parent|\.\w+\(\))*"
 """What gives a path; the class lies in `pathlib._local` since Python 3.13."""
 _NOT_THERE = {"ImportError", "ModuleNotFoundError", "Exception"}
+_CONTEXT = "core.context.Context()"
+_PROPERTIES = {
+    f"{_CONTEXT}.redis": "core.redis.RedisPort()",
+    f"{_CONTEXT}.cache": "core.caching.Cache()",
+}
+"""What the context keeps; its annotations are there for type checkers only."""
+_ENTERED = {
+    f"{_CONTEXT}.read()": "core.db.session.ReadableSession()",
+    f"{_CONTEXT}.write()": "core.db.session.WritableSession()",
+}
+"""What ``async with`` gives for what it enters, where that is something else."""
+_SERVICES = {f"{_CONTEXT}.service", f"{_CONTEXT}.find"}
+_DEPENDS = re.compile(r"fastapi(\.param_functions)?\.(Depends|Security)")
+_YIELDING = (Iterator, Generator, AsyncIterator, AsyncGenerator)
+_SAYS_NOTHING = (Any, object)
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -55,11 +71,14 @@ def resolve(node: ast.AST, names: Mapping[str, str | None], kinds: Mapping[str, 
     if isinstance(node, ast.Attribute):
         base = resolve(node.value, names, kinds)
         known = kinds.get(base[:-2], {}).get(node.attr) if base.endswith("()") else None
-        return known or (f"{base}.{node.attr}" if base else "")
+        dotted = f"{base}.{node.attr}" if base else ""
+        return known or _PROPERTIES.get(dotted, dotted)
     if isinstance(node, ast.Call):
         base = resolve(node.func, names, kinds)
         if base == "functools.partial" and node.args:  # calling it calls what it was made of
             return resolve(node.args[0], names, kinds)
+        if base in _SERVICES and node.args:
+            return instance_of(node.args[0], names) or ""
         return f"{base}()" if base else ""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         base = resolve(node.left, names, kinds)  # ``folder / "name"`` is a path like its folder
@@ -90,7 +109,36 @@ def instance_of(annotation: ast.AST | None, names: Mapping[str, str | None]) -> 
     kind = class_behind(runtime(dotted))
     if kind is None:
         return f"{dotted}()" if runtime(dotted) is None else UNKNOWN
+    return UNKNOWN if kind in _SAYS_NOTHING else _instance(kind)
+
+
+def _instance(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}()"
+
+
+def depended(default: ast.AST | None, names: Mapping[str, str | None]) -> str | None:
+    """What FastAPI puts in for ``=Depends(make)``: what `make` says that it gives or yields."""
+    if not isinstance(default, ast.Call) or not default.args:
+        return UNKNOWN
+    if not _DEPENDS.fullmatch(resolve(default.func, names, {})):
+        return UNKNOWN
+    made = resolve(default.args[0], names, {})
+    function = runtime(made)
+    if not inspect.isfunction(function):
+        return f"{made}()" if made else UNKNOWN
+    kind = class_behind(_given_by(function))
+    if kind is not None and kind not in _SAYS_NOTHING:
+        return _instance(kind)
+    is_plain = not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
+    return f"{made}()" if is_plain and not inspect.isgeneratorfunction(function) else UNKNOWN
+
+
+def _given_by(function: Any) -> Any:
+    try:
+        given = typing.get_type_hints(function, include_extras=True).get("return")
+    except (NameError, TypeError, AttributeError):
+        return None
+    return get_args(given)[0] if get_origin(given) in _YIELDING else given
 
 
 def class_behind(annotation: Any) -> type | None:
@@ -207,15 +255,23 @@ def _assigned(
                 yield from _unknown(target)
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         value = resolve(node.value, names, kinds) if node.value else ""
-        yield node.target.id, value or instance_of(node.annotation, names)
+        yield node.target.id, _annotated(node.annotation, value, names)
     elif isinstance(node, ast.With | ast.AsyncWith):
         for item in node.items:
             if isinstance(item.optional_vars, ast.Name):
-                yield item.optional_vars.id, resolve(item.context_expr, names, kinds) or UNKNOWN
+                entered = resolve(item.context_expr, names, kinds)
+                yield item.optional_vars.id, _ENTERED.get(entered, entered) or UNKNOWN
     elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
         yield from _unknown(node.target)
     elif isinstance(node, ast.NamedExpr):
         yield node.target.id, resolve(node.value, names, kinds) or UNKNOWN
+
+
+def _annotated(annotation: ast.AST, value: str, names: Mapping[str, str | None]) -> str | None:
+    """What a name holds: a class that is called says it best, else what its author writes."""
+    if value.endswith("()") and isinstance(runtime(value[:-2]), type):
+        return value
+    return instance_of(annotation, names) or value or UNKNOWN
 
 
 def _unknown(target: ast.AST) -> Iterator[tuple[str, str | None]]:

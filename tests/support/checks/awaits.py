@@ -69,6 +69,82 @@ AWAITS = [
         """,
     ),
     bodies(
+        "T503",
+        "a name that gets another value",
+        bad="""
+        async def save():
+            return 1
+
+        async def read(log):
+            saved = save()  #<
+            log("saved")
+            saved = 2
+            return saved
+        """,
+        good="""
+        async def save(other=None):
+            return 1
+
+        async def read(log, fresh):
+            saved = save()
+            log(await saved)
+            saved = save()
+            saved = save(saved)
+            if fresh:
+                await saved
+            saved = 2
+            return saved
+
+        async def read_inside(log):
+            def inner():
+                return saved
+
+            saved = save()
+            log(inner)
+            saved = save()
+            return await saved
+
+        async def either(fresh):
+            saved = save()
+            if fresh:
+                return await saved
+            saved.close()
+            saved = 2
+            return saved
+        """,
+    ),
+    bodies(
+        "T503",
+        "in a line of the log",
+        bad="""
+        import logging
+
+        log = logging.getLogger(__name__)
+
+        async def save():
+            return 1
+
+        async def read():
+            log.info("saved %s", save())  #<
+        """,
+        good="""
+        import logging
+
+        log = logging.getLogger(__name__)
+
+        class Jobs:
+            def info(self, *given):
+                return given
+
+        async def save():
+            return 1
+
+        async def read(jobs: Jobs):
+            log.info("saved %s with %s", await save(), save)
+            return jobs.info(save())
+        """,
+    ),
+    bodies(
         "T504",
         "an if",
         bad="""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support.checks.awaits import AWAITS
 from tests.support.checks.deployment import DEPLOYMENT
 from tests.support.checks.events import EVENTS
+from tests.support.checks.given import GIVEN
 from tests.support.checks.helpers import HELPERS
 from tests.support.checks.loop import LOOP
 from tests.support.checks.models import MODELS
@@ -23,6 +24,7 @@ CASES = [
     *LOOP,
     *HELPERS,
     *AWAITS,
+    *GIVEN,
     *SESSIONS,
     *EVENTS,
     *DEPLOYMENT,
