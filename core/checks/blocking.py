@@ -36,9 +36,13 @@ _REMEDIES = {
     r"socket\.(create_connection|getaddrinfo|gethostbyname|gethostbyaddr|getfqdn)": (
         "use asyncio.open_connection, or the loop's getaddrinfo"
     ),
+    r"socket\.socket\(\)\.(connect|accept|recv(from)?(_into)?|send(all|to|file)?)": (
+        "use asyncio.open_connection or start_server, or the loop's sock_recv and its like"
+    ),
     r"(sqlite3|psycopg|psycopg2|pymysql|MySQLdb)\.(connect(\(\)\.\w+)?|Connection\(\)\.\w+)"
     r"|psycopg\.Connection\.connect": _SESSION,
-    r"sql(alchemy|model)(\.engine)?\.create_engine\(\)\.(connect|begin|raw_connection)"
+    r"sql(alchemy|model)(\.engine)?(\.base)?\.(create_engine|Engine)\(\)"
+    r"\.(connect|begin|raw_connection)"
     r"|(sqlalchemy\.orm|sqlmodel(\.orm)?)(\.session)?\.Session\(\)"
     r"\.(exec|execute|get|get_one|scalars?|commit|flush|refresh|delete|rollback|merge|query)": (
         _SESSION
@@ -65,6 +69,8 @@ _REMEDIES = {
     rf"builtins\.open|{PATH}\.(open|(read|write)_(text|bytes))": _THREAD,
     r"builtins\.input|getpass\.getpass": "ask before the loop runs",
 }
+_QUICK_SOCKETS = {"setblocking", "SOCK_DGRAM"}
+"""Where a package speaks of these, its sockets may be such as wait for nothing."""
 _BLOCKING = [(re.compile(pattern), remedy) for pattern, remedy in _REMEDIES.items()]
 
 
@@ -110,8 +116,16 @@ def _shown(call: Call) -> str:
     return f"{call.target.removeprefix('builtins.')}()"
 
 
-def _told(call: ast.Call) -> bool:
-    return bool(call.args or call.keywords)
+def _gives_up(call: ast.Call) -> bool:
+    """Whether an ``acquire`` does not wait, or may be told not to by what only runs."""
+    given: dict[str | None, ast.expr] = {it.arg: it.value for it in call.keywords}
+    given |= zip(("blocking", "timeout"), call.args, strict=False)
+    if None in given or any(isinstance(it, ast.Starred) for it in call.args):
+        return True
+    blocking, timeout = given.get("blocking"), given.get("timeout")
+    if blocking is not None and not (isinstance(blocking, ast.Constant) and blocking.value):
+        return True
+    return isinstance(timeout, ast.Constant) and timeout.value == 0
 
 
 class Helpers:
@@ -128,13 +142,13 @@ class Helpers:
 
     def remedy(self, call: Call) -> str:
         """What to write instead of a call that blocks itself; empty for any other."""
-        if (
-            call.target.endswith("().acquire")
-            and isinstance(call.node, ast.Call)
-            and _told(call.node)
-        ):
-            return ""  # acquire(blocking=False) waits for nobody
-        return remedy_for(self._code.plain(call.target))
+        target = self._code.plain(call.target)
+        if target.endswith("().acquire"):
+            waits = not (isinstance(call.node, ast.Call) and _gives_up(call.node))
+        else:
+            is_socket = target.startswith("socket.socket().")
+            waits = not is_socket or _QUICK_SOCKETS.isdisjoint(self._code.mentioned)
+        return remedy_for(target) if waits else ""
 
     def way(self, call: Call) -> list[tuple[Unit, Call]]:
         """From the helper that is called to the call that blocks; empty when none does."""

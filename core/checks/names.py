@@ -80,6 +80,9 @@ def resolve(node: ast.AST, names: Mapping[str, str | None], kinds: Mapping[str, 
         if base in _SERVICES and node.args:
             return instance_of(node.args[0], names) or ""
         return f"{base}()" if base else ""
+    if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call):
+        own = {it.arg: UNKNOWN for it in ast.walk(node.args) if isinstance(it, ast.arg)}
+        return resolve(node.body.func, {**names, **own}, kinds)  # calling it calls this
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         base = resolve(node.left, names, kinds)  # ``folder / "name"`` is a path like its folder
         return base if re.fullmatch(PATH, base) else ""

@@ -1,13 +1,17 @@
-"""What runs when something is called: through decorators, constructors, properties and ``with``."""
+"""What runs when something is called: decorators, constructors, properties, ``with``, ``key=``."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from core.checks.code import Call, Code, Unit
 
 _PROPERTIES = {"property", "cached_property"}
+_ITERATE = re.compile(r"builtins\.(list|tuple|(frozen)?set|dict|sum|any|all|min|max|sorted)")
+_LAZY = {"builtins.map", "builtins.filter"}
+_KEYED = {"builtins.sorted", "builtins.min", "builtins.max"}
 
 
 class Reached:
@@ -30,8 +34,9 @@ class Reached:
         return found
 
     def silent_calls(self, unit: Unit) -> Iterator[Call]:
-        """Calls without brackets: ``with thing:`` and properties."""
+        """Calls without brackets: ``with thing:``, properties, and what another calls at once."""
         for node in unit.nodes():
+            yield from (Call(it, unit.resolve(it)) for it in _handed(unit, node))
             if isinstance(node, ast.With):
                 for item in node.items:
                     yield Call(item.context_expr, f"{unit.resolve(item.context_expr)}.__enter__")
@@ -75,6 +80,30 @@ class Reached:
             return None, given
         wrapper = self._code.units.get(_returned(maker))
         return (wrapper, given) if wrapper is not None else None
+
+
+def _handed(unit: Unit, node: ast.AST) -> Iterator[ast.expr]:
+    """The functions that a node is handed and calls before it is done: ``sorted(key=…)``."""
+    for iterated in _iterated(unit, node):
+        # Alone it calls nothing: it may be iterated in a thread.
+        if isinstance(iterated, ast.Call) and unit.resolve(iterated.func) in _LAZY:
+            yield from iterated.args[:1]
+    if isinstance(node, ast.Call):
+        target = unit.resolve(node.func)
+        if target in _KEYED or (isinstance(node.func, ast.Attribute) and node.func.attr == "sort"):
+            yield from (it.value for it in node.keywords if it.arg == "key")
+        elif target == "functools.reduce":
+            yield from node.args[:1]
+
+
+def _iterated(unit: Unit, node: ast.AST) -> Iterator[ast.expr]:
+    """What a node goes through to its end."""
+    if isinstance(node, ast.For):
+        yield node.iter
+    elif isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp):
+        yield from (it.iter for it in node.generators)
+    elif isinstance(node, ast.Call) and _ITERATE.fullmatch(unit.resolve(node.func)):
+        yield from node.args
 
 
 def _returned(unit: Unit) -> str:

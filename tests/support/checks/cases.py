@@ -14,6 +14,7 @@ from tests.support.checks.responses import RESPONSES
 from tests.support.checks.routes import ROUTES
 from tests.support.checks.sessions import SESSIONS
 from tests.support.checks.tables import MIGRATED
+from tests.support.checks.waits import WAITS
 
 CASES = [
     *MODULES,
@@ -22,6 +23,7 @@ CASES = [
     *MODELS,
     *MIGRATED,
     *LOOP,
+    *WAITS,
     *HELPERS,
     *AWAITS,
     *GIVEN,

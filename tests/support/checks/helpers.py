@@ -267,4 +267,79 @@ HELPERS = [
             return Rates()
         """,
     ),
+    *(
+        bodies(
+            "T502",
+            f"a helper that another function calls: {call}",
+            bad=f"""
+            import functools
+            import time
+
+            def rate(*given):
+                time.sleep(1)
+
+            async def read(things):
+                return {call}  #<
+            """,
+            good=f"""
+            import asyncio
+            import functools
+            import time
+
+            def rate(*given):
+                time.sleep(1)
+
+            def sort(things):
+                return {call}
+
+            async def read(things):
+                await asyncio.to_thread(list, map(rate, things))
+                await asyncio.to_thread(sort, things)
+                return functools.partial(sort, things), sorted(things, key=len), map(rate, things)
+            """,
+        )
+        for call in (
+            "list(map(rate, things))",
+            "[it for it in filter(rate, things)]",
+            "sorted(things, key=rate)",
+            "min(things, key=lambda it: rate(it))",
+            "things.sort(key=rate)",
+            "functools.reduce(rate, things)",
+        )
+    ),
+    bodies(
+        "T502",
+        "an object that a dependency makes",
+        bad="""
+        import time
+        from fastapi import Depends
+
+        class Rates:
+            def get(self):
+                time.sleep(1)
+
+        def rates() -> Rates:
+            return Rates()
+
+        async def read(given=Depends(rates)):
+            return given.get()  #<
+        """,
+        good="""
+        import time
+        from fastapi import Depends
+
+        class Rates:
+            def get(self):
+                time.sleep(1)
+
+        def rates() -> Rates:
+            return Rates()
+
+        def read(given=Depends(rates)):
+            return given.get()
+
+        async def look(given=Depends(rates)):
+            return given.get
+        """,
+    ),
 ]
