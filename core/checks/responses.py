@@ -20,14 +20,17 @@ MARK = "x-secret"
 """``Field(json_schema_extra={"x-secret": "meant"})`` says that a secret is what is asked for."""
 
 _SECRET = re.compile(
-    r"(.*_)?(passwords?|passwd|pwd|passphrase|secrets?|(secret|private|api|access|signing"
-    r"|encryption)_key|apikey|token|jwt|credentials?|salt|recovery_codes?"
+    r"(.*_)?(passwords?|passwd|pwd|pw|passphrase|secrets?|(secret|private|api|access|signing"
+    r"|encryption|master|ssh|hmac)_keys?|apikeys?|tokens?|jwt|credentials?|salt"
+    r"|(recovery|backup)_codes|(secret|security)_answers?|(seed|recovery)_phrase"
     r"|(totp|otp|mfa)_seed|card_number|ssn)"
-    r"(_?\d+|_(hash|hashed|digest|salt|encrypted|plain|ciphertext|value|text|pem|raw|base64))?"
-    r"|pw|pass|bearer"
+    r"(_?\d+|_?hash|_(hashed|digest|salt|encrypted|plain|ciphertext|value|text|pem|raw|base64))?"
+    r"|pass|bearer"
 )
 _NO_SECRET = re.compile(
-    r".*(page|next|prev|previous|cursor|continuation|sync|csrf)_token|(.*_)?masked_(card_number|ssn)"
+    r".*(page|next|prev|previous|cursor|continuation|sync|csrf)_token"
+    r"|(.*_)?(stop|design|special)_tokens|(.*_)?masked_(card_number|ssn)"
+    r"|(.*_)?(public|publishable)_(\w+_)?keys?"
 )
 _DIGITS = re.compile(
     r"(?!(.*_)?masked_)(.*_)?(otp|totp|passcode|pin|cvv|cvc|ssn|card_number)(_code|_hash)?"
@@ -164,6 +167,8 @@ def _is_shown(field: Field, as_digits: bool) -> bool:
     annotation = field.annotation
     if annotation is Any or any(it is Any for it in typing.get_args(annotation)):
         return True
+    if typing.get_origin(annotation) in (dict, Mapping):  # how many tokens each has: no secret
+        annotation = typing.get_args(annotation)[1]
     kinds = set(classes_in(annotation))
     if as_digits and int in kinds:
         return True

@@ -102,6 +102,7 @@ RESPONSES = [
                 token_type: str
                 next_page_token: str
                 public_key: str
+                tokens: dict[str, int]
                 hidden: SecretStr
                 token: Annotated[str, Described(json_schema_extra={"x-secret": "meant"})]
                 salt: str = Described(exclude=True)
@@ -208,6 +209,21 @@ RESPONSES = [
             ("passwd", "passwd_policy", "str"),
             ("pw", "kw", "str"),
             ("pass", "boarding_pass", "str"),
+            ("tokens", "token_types", "list[str]"),
+            ("refreshTokens", "designTokens", "list[str]"),
+            ("tokens_text", "tokens_used", "str"),
+            ("api_keys", "keys", "list[str]"),
+            ("api_key", "public_api_key", "str"),
+            ("private_keys", "public_keys", "list[str]"),
+            ("master_key", "sort_key", "str"),
+            ("ssh_key", "public_ssh_key", "str"),
+            ("hmac_key", "idempotency_key", "str"),
+            ("hashed_pw", "hashed", "str"),
+            ("pwhash", "etag_hash", "str"),
+            ("passwordhash", "password_changed_at", "str"),
+            ("backup_codes", "country_codes", "list[str]"),
+            ("secret_answer", "secret_question", "str"),
+            ("seed_phrase", "search_phrase", "str"),
         )
     ),
     routes(
