@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import structlog
+from sqlalchemy import inspect
 
 from core.checks.context import CheckContext
 from core.checks.finding import Finding, found
@@ -30,7 +31,10 @@ def check_migrations(modules: Sequence[ModuleMigrations]) -> Iterator[Finding]:
     if not chosen:
         return
     with tempfile.TemporaryDirectory(prefix="tessera-check-") as folder:
-        results, differences = asyncio.run(_migrate(Path(folder), list(chosen.values())))
+        found_there = asyncio.run(_migrate(Path(folder), list(chosen.values())))
+    results, differences, strays = found_there
+    for name, tables in strays.items():
+        yield from (_stray(chosen[name], table) for table in tables)
     for result in results:
         if result.failure is not None:
             differences.pop(result.module, None)
@@ -61,16 +65,30 @@ def _plain(module: ModuleMigrations) -> ModuleMigrations:
 
 async def _migrate(
     folder: Path, modules: Sequence[ModuleMigrations]
-) -> tuple[list[MigrationResult], dict[str, list[str]]]:
+) -> tuple[list[MigrationResult], dict[str, list[str]], dict[str, list[str]]]:
+    """What came of each module's migrations, differences, and tables that are not the module's."""
+    results: list[MigrationResult] = []
+    strays: dict[str, list[str]] = {}
     database = Database(DatabaseSettings(url=f"sqlite+aiosqlite:///{folder / 'scratch.db'}"))
     # Its log would tell of failures that are told of as findings.
     silent = structlog.testing.capture_logs()
     try:
         with silent:
-            results = await migrations.upgrade(database, modules)
-        return results, await migrations.check(database, modules)
+            for module in modules:
+                before = await _tables(database)
+                results += await migrations.upgrade(database, [module])
+                made = sorted(await _tables(database) - before)
+                strays[module.module] = [
+                    it for it in made if not it.startswith(f"{module.module}_")
+                ]
+        return results, await migrations.check(database, modules), strays
     finally:
         await database.close()
+
+
+async def _tables(database: Database) -> set[str]:
+    async with database.reader.connect() as connection:
+        return set(await connection.run_sync(lambda it: inspect(it).get_table_names()))
 
 
 def _unmade(module: ModuleMigrations, table: str) -> Finding:
@@ -90,6 +108,17 @@ def _unmigrated(module: ModuleMigrations, failure: ModuleFailure) -> Finding:
         place=str(module.location),
         reason=f"on an empty SQLite database {failure.reason}",
         remedy="mend the revision; `db upgrade` tries it on your own database",
+    )
+
+
+def _stray(module: ModuleMigrations, table: str) -> Finding:
+    return found(
+        "T401",
+        module=module.module,
+        place=str(module.location),
+        reason=f"its migrations make the table {table}, which is not named as the module's: nobody "
+        "compares it, and another module may claim it",
+        remedy=f"give it a name that begins with {module.module}_",
     )
 
 

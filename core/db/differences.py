@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Connection, MetaData, Table, inspect
+from sqlalchemy import CheckConstraint, Column, Connection, MetaData, Table, inspect, text
+from sqlalchemy.schema import CreateIndex, Index
 
 WORDS = {
     "add_table": "the models have table {0}, the database has not",
@@ -119,6 +120,64 @@ def text_differences(connection: Connection, metadata: MetaData) -> list[str]:
                 if has.get(name) is not None and _plain(str(has[name])) != _plain(wanted)
             ]
     return lines
+
+
+def expression_differences(connection: Connection, metadata: MetaData) -> list[str]:
+    """One line for each index on an expression (``lower(email)``) that is not as the models say.
+
+    On SQLite only, where SQLAlchemy cannot read them and Alembic passes them over.
+    """
+    if connection.dialect.name != "sqlite":
+        return []
+    inspector = inspect(connection)
+    there = set(inspector.get_table_names())
+    lines: list[str] = []
+    for table in metadata.sorted_tables:
+        if table.name in there:
+            read = {it["name"] for it in inspector.get_indexes(table.name)}
+            has = _made_indexes(connection, table.name)
+            lines += [
+                line
+                for index in sorted(table.indexes, key=lambda it: str(it.name))
+                if _is_of_expressions(index)
+                for line in _index_lines(connection, index, has)
+            ]
+            lines += [
+                f"the database has index {table.name}.{name}, the models have not"
+                for name in sorted(has.keys() - read - {str(it.name) for it in table.indexes})
+            ]
+    return lines
+
+
+def _made_indexes(connection: Connection, table: str) -> dict[str, str]:
+    """The indexes of a table that somebody made, and the words in which SQLite was told."""
+    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = :table")
+    return {name: sql for name, sql in connection.execute(query, {"table": table}) if sql}
+
+
+def _is_of_expressions(index: Index) -> bool:
+    """Whether it has other than columns, and is not for another kind of database alone."""
+    elsewhere = any(re.fullmatch("postgresql_(using|ops|with)", it) for it in index.dialect_kwargs)
+    if elsewhere or index._ddl_if is not None:  # no public name says so
+        return False
+    return not all(isinstance(it, Column) for it in index.expressions)
+
+
+def _index_lines(connection: Connection, index: Index, has: dict[str, str]) -> Iterator[str]:
+    assert index.table is not None
+    place = f"{index.table.name}.{index.name}"
+    wanted = str(CreateIndex(index).compile(dialect=connection.dialect))
+    made = has.get(str(index.name))
+    if made is None:
+        yield (
+            f"the models have index {place}, the database has not "
+            "(a revision makes it by hand: op.create_index)"
+        )
+    elif _plain(made).lower() != _plain(wanted).lower():
+        yield (
+            f"index {place}: ({wanted}) in the models, ({made}) in the database "
+            "(a revision drops it and makes it anew, by hand)"
+        )
 
 
 def _texts_of(connection: Connection, table: Table) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ A database that cannot be reached, or a lock that cannot be had, is everybody's 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.db.differences import (
     defaults_differ,
     describe,
+    expression_differences,
     missing_checks,
     partial_differences,
     text_differences,
@@ -265,6 +267,10 @@ def _differences(connection: Connection, module: ModuleMigrations) -> list[str]:
         if found.pending:
             return [f"migrations wait: {', '.join(found.pending)}"]
     metadata = module.metadata()
-    found_by_alembic = describe(compare_metadata(_context(connection, module), metadata))
-    by_us = (missing_checks, partial_differences, text_differences)
-    return found_by_alembic + [line for told in by_us for line in told(connection, metadata)]
+    by_us = (missing_checks, partial_differences, text_differences, expression_differences)
+    with warnings.catch_warnings():
+        # What Alembic says that it cannot compare on SQLite is compared here.
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based")
+        warnings.filterwarnings("ignore", "autogenerate skipping metadata-specified expression")
+        found_by_alembic = describe(compare_metadata(_context(connection, module), metadata))
+        return found_by_alembic + [line for told in by_us for line in told(connection, metadata)]

@@ -84,6 +84,26 @@ def with_index(more: str = "") -> str:
     return f"{with_column()}; {made}"
 
 
+FOLDED = (
+    "from sqlalchemy import Index, func, text\n"
+    + table("things")
+    + "    name: str\n    __table_args__ = (Index('ix_bad_things_folded', text('lower(name)'), "
+    "unique=True),)\n"
+)
+
+
+def folded(expression: str = "lower(name)", *, unique: bool = True) -> str:
+    """A revision that makes the table with an index on an expression."""
+    made = f"[sa.text('{expression}')], unique={unique}"
+    return f"{with_column()}; op.create_index('ix_bad_things_folded', 'bad_things', {made})"
+
+
+def made_by_hand(*tables: str) -> str:
+    """A revision that makes tables without what Alembic has for it."""
+    hand = (f"op.execute('CREATE TABLE {name} (id INTEGER PRIMARY KEY)')" for name in tables)
+    return "; ".join([MAKES_TABLE, *hand])
+
+
 POSITIVE_IN_DATABASE = "sa.CheckConstraint('id > 0', name=op.f('ck_bad_things_positive'))"
 
 MIGRATED = [
@@ -159,6 +179,38 @@ MIGRATED = [
         "an index of other rows than the models want",
         migrated(with_index(", sqlite_where=sa.text('id > 1')"), models=PARTIAL),
         migrated(with_index(", sqlite_where=sa.column('id') > 0"), models=PARTIAL),
+        at="planted_bad:migrations",
+    ),
+    *(
+        Case(
+            "T401",
+            f"an index on an expression: {name}",
+            migrated(revision, models=models),
+            migrated(good, models=FOLDED),
+            at="planted_bad:migrations",
+        )
+        for name, revision, models, good in (
+            ("without a migration", with_column(), FOLDED, folded()),
+            ("another expression", folded("upper(name)"), FOLDED, folded("LOWER( name )")),
+            ("not unique", folded(unique=False), FOLDED, folded('lower("name")')),
+            ("only there", folded(), table("things") + "    name: str\n", folded()),
+        )
+    ),
+    Case(
+        "T401",
+        "an index that only another kind of database can have",
+        migrated(with_column(), models=FOLDED.replace("lower(name)", "upper(name)")),
+        migrated(
+            with_column(),
+            models=FOLDED.replace("unique=True", "postgresql_using='gin'"),
+        ),
+        at="planted_bad:migrations",
+    ),
+    Case(
+        "T401",
+        "a table that is named as another module's",
+        migrated(made_by_hand("good_things")),
+        migrated(f"{made_by_hand('good_things')}; op.drop_table('good_things')"),
         at="planted_bad:migrations",
     ),
     *(
