@@ -18,7 +18,7 @@ from core.events.golden import Golden, Unreadable
 def check_events(context: CheckContext) -> Iterator[Finding]:
     """T701 to T705 for the events that a module publishes, or once did."""
     declared = {event.event_type: event for event in context.events}
-    catalog = EventCatalog(context.events, context.upcasters)
+    catalog = EventCatalog(context.events, context.upcasters, only_listed=True)
     there: set[str] = set()
     for path in golden.files_of(context.package, context.module):
         there.add(path.stem)

@@ -24,8 +24,13 @@ class EventCatalog:
         upcasters: Iterable[Upcaster[Any, Any]],
         *,
         away: Iterable[str] = (),
+        only_listed: bool = False,
     ) -> None:
-        """`away` are modules that are installed and not enabled: what only they can read waits."""
+        """`away` are modules that are installed and not enabled: what only they can read waits.
+
+        What lifts older versions to a class counts where nobody lists it too, or `only_listed`.
+        """
+        self._only_listed = only_listed
         self._classes: dict[str, type[Event]] = {}
         self._upcasters: dict[str, Upcaster[Any, Any]] = {}
         self._away = frozenset(away)
@@ -36,6 +41,8 @@ class EventCatalog:
     def _add(self, known: type[Event]) -> None:
         """A class, and the older versions of which its own file makes it."""
         self._classes[known.event_type] = known
+        if self._only_listed:
+            return
         for upcaster in known.__dict__.get("upcasters", ()):
             self._upcasters[upcaster.old.event_type] = upcaster
             if upcaster.old.event_type not in self._classes:
