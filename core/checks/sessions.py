@@ -150,8 +150,9 @@ class _Walk:
 
     def __init__(self, unit: Unit, opened: _Open, is_slow: Callable[[ast.Call], bool]) -> None:
         self._unit = unit
-        self._session = opened.session
         self._is_slow = is_slow
+        self._session = opened.session
+        self._aliases = {opened.session}
         self._holders = set(opened.holders)
         self.slow: dict[ast.Call, ast.Call] = {}
 
@@ -196,13 +197,25 @@ class _Walk:
             return used
         for child in self._parts(node):
             used = self._expression(child, used)
-        if isinstance(node, ast.Assign) and self._makes_holder(node.value):
-            self._holders.update(t.id for t in node.targets if isinstance(t, ast.Name))
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            self._assign(
+                node.targets if isinstance(node, ast.Assign) else [node.target], node.value
+            )
         if not isinstance(node, ast.Call):
             return used
         if used is not None and self._is_slow(node):
             self.slow.setdefault(node, used)
         return used or (node if self._uses(node) else None)
+
+    def _assign(self, targets: list[ast.expr], value: ast.expr) -> None:
+        """Note the names that stand for the session now, or for an object that keeps it."""
+        written = {ast.unparse(target) for target in targets}
+        if self._is_session(value):
+            self._aliases |= written
+        else:
+            self._aliases -= written - {self._session}
+        if self._makes_holder(value):
+            self._holders.update(it.id for it in targets if isinstance(it, ast.Name))
 
     def _parts(self, node: ast.AST) -> Iterator[ast.AST]:
         """What is in an expression, but not the coroutine that only becomes a task of its own."""
@@ -235,7 +248,7 @@ class _Walk:
         return isinstance(node, ast.Name) and node.id in self._holders
 
     def _is_session(self, node: ast.AST) -> bool:
-        return isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) == self._session
+        return isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in self._aliases
 
 
 def _leaves(statement: ast.stmt) -> bool:

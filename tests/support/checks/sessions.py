@@ -166,6 +166,36 @@ SESSIONS = [
                 await self.session.get(Service, thing)
         """,
     ),
+    *(
+        bodies(
+            "T601",
+            f"another name of the session: {alias}",
+            bad=f"""
+            import asyncio
+
+            async def read(session: WriteSession, reader: ReadSession, thing):
+                {alias} = session
+                await s.get(int, thing)
+                await asyncio.sleep(1)  #<
+            """,
+            good=f"""
+            import asyncio
+
+            async def read(session: WriteSession, reader: ReadSession, thing):
+                {alias} = session
+                s.add(thing)
+                await asyncio.sleep(1)
+                await s.get(int, thing)
+
+            async def look(session: WriteSession, reader: ReadSession, thing):
+                {alias} = session
+                s = reader
+                await s.get(int, thing)
+                await asyncio.sleep(1)
+            """,
+        )
+        for alias in ("s", "s: WritableSession", "kept = s")
+    ),
     bodies(
         "T601",
         "a service with a session, by Depends",
