@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from core.checks import names
 from core.checks.names import Function, Names
@@ -156,7 +157,7 @@ class Code:
         plain = self.units.get(target.replace("().", "."))
         if plain is not None:
             return plain
-        found = names.behind(names.runtime(target) or names.runtime(written))
+        found = names.behind(self._loaded(written))
         real = inspect.unwrap(found) if callable(found) else None
         if not inspect.isfunction(real):
             return None
@@ -167,8 +168,12 @@ class Code:
         unit = self.unit(target)
         if unit is not None and unit.is_itself:
             return unit.is_async and not unit.is_generator
-        found = names.runtime(self.plain(target)) or names.runtime(target)
-        return inspect.iscoroutinefunction(_not_deprecated(found))
+        return inspect.iscoroutinefunction(_not_deprecated(self._loaded(target)))
+
+    def _loaded(self, target: str) -> Any:
+        """What is loaded under a target; nothing is asked for its truth, which a column refuses."""
+        found = names.runtime(self.plain(target))
+        return names.runtime(target) if found is None else found
 
     # --- the index ---
 

@@ -4,6 +4,27 @@ from __future__ import annotations
 
 from tests.support.checks.plots import Case, Plot, bodies, module
 
+INHERITED = """
+import time
+
+class Thing(table_base("bad"), table=True):
+    __tablename__ = "bad_things"
+    id: int | None = BigId()
+
+class Kept(Thing, table=True):
+    __tablename__ = "bad_kept"
+
+    @property
+    def slow(self):
+        time.sleep(1)
+
+    @property
+    def quick(self):
+        return self.id
+
+async def read(row: Kept):
+"""
+
 HELPERS = [
     Case(
         "T502",
@@ -341,5 +362,17 @@ HELPERS = [
         async def look(given=Depends(rates)):
             return given.get
         """,
+    ),
+    Case(
+        "T502",
+        "a column that a table class inherits, and a property beside it",
+        Plot(
+            module(INHERITED + "    return row.id, row.slow  #<\n"),
+            settings={"check": {"silence": ["T401"]}},
+        ),
+        Plot(
+            module(INHERITED + "    return row.id, row.quick\n"),
+            settings={"check": {"silence": ["T401"]}},
+        ),
     ),
 ]
