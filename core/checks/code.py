@@ -163,6 +163,12 @@ class Code:
             return None
         return self.units.get(f"{real.__module__}.{real.__qualname__}")
 
+    def of(self, function: object) -> Unit | None:
+        """The function itself, by where it was defined."""
+        real = inspect.unwrap(function) if callable(function) else function
+        name = f"{getattr(real, '__module__', '')}.{getattr(real, '__qualname__', '')}"
+        return self.units.get(name) or self.units.get(f"{name}.__init__")
+
     def gives_coroutine(self, target: str) -> bool:
         """Whether calling `target` only makes a coroutine, which somebody must await."""
         unit = self.unit(target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,19 +23,13 @@ class Depended:
     def of(self, unit: Unit) -> Iterator[Unit]:
         """What runs before `unit` does; nothing for a function that no route leads to."""
         for dependant in self._of.get(unit, ()):
-            inner = self._unit(dependant.call)
+            inner = self._code.of(dependant.call)
             if inner is not None:
                 yield inner
 
     def _note(self, dependant: Any) -> None:
-        unit = self._unit(dependant.call)
+        unit = self._code.of(dependant.call)
         if unit is not None:
             self._of[unit] = dependant.dependencies
         for inner in dependant.dependencies:
             self._note(inner)
-
-    def _unit(self, call: Any) -> Unit | None:
-        function = inspect.unwrap(call) if callable(call) else call
-        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-        units = self._code.units
-        return units.get(name) or units.get(f"{name}.__init__")

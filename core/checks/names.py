@@ -38,6 +38,7 @@ _ENTERED = {
 }
 """What ``async with`` gives for what it enters, where that is something else."""
 _SERVICES = {f"{_CONTEXT}.service", f"{_CONTEXT}.find"}
+_ROWS = re.compile(r"core\.db\.(session|sync)\.(Sync)?(Read|Writ)ableSession\(\)\.get(_one)?")
 _DEPENDS = re.compile(r"fastapi(\.param_functions)?\.(Depends|Security)")
 _YIELDING = (Iterator, Generator, AsyncIterator, AsyncGenerator)
 _SAYS_NOTHING = (Any, object)
@@ -77,9 +78,13 @@ def resolve(node: ast.AST, names: Mapping[str, str | None], kinds: Mapping[str, 
         base = resolve(node.func, names, kinds)
         if base == "functools.partial" and node.args:  # calling it calls what it was made of
             return resolve(node.args[0], names, kinds)
-        if base in _SERVICES and node.args:
+        if node.args and (base in _SERVICES or (_ROWS.fullmatch(base) and ".Sync" in base)):
             return instance_of(node.args[0], names) or ""
         return f"{base}()" if base else ""
+    if isinstance(node, ast.Await) and isinstance(node.value, ast.Call) and node.value.args:
+        if _ROWS.fullmatch(resolve(node.value.func, names, kinds)):
+            return instance_of(node.value.args[0], names) or ""
+        return ""
     if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call):
         own = {it.arg: UNKNOWN for it in ast.walk(node.args) if isinstance(it, ast.arg)}
         return resolve(node.body.func, {**names, **own}, kinds)  # calling it calls this

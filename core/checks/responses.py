@@ -14,6 +14,7 @@ from pydantic import SecretBytes, SecretStr
 
 from core.checks.context import CheckContext, Route
 from core.checks.finding import Finding
+from core.checks.sent import tables_sent
 from core.checks.types import Field, classes_in, is_table, reachable
 
 MARK = "x-secret"
@@ -46,6 +47,8 @@ def check_responses(context: CheckContext) -> Iterator[Finding]:
     for route in context.routes:
         if not route.methods or route.endpoint is None:
             continue
+        for table in sorted(set(tables_sent(context, route)), key=lambda it: it.__name__):
+            yield _table(context, route, table)
         answer = answer_of(route)
         if answer is _UNSAID:
             yield from _unsaid(context, route, "has neither a response model nor an annotation")

@@ -50,6 +50,36 @@ def answers(annotation: str, options: str = "") -> str:
     """
 
 
+SENT = """
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse, Response
+
+class Named(Schema):
+    name: str
+
+class Counted(Person, table=True):
+    __tablename__ = "bad_counted"
+
+    def dict(self):
+        return {"id": self.id}
+
+async def known(session: ReadSession) -> Person:
+    return await session.get_one(Person, 1)
+"""
+
+
+def sent(content: str) -> str:
+    """A route that makes its response itself."""
+    return f"""
+    @router.get("")  #<
+    async def read(session: ReadSession, person=Depends(known)) -> Response:
+        row = await session.get(Person, 1)
+        counted = await session.get(Counted, 1)
+        named = Named(name=row.name)
+        return {content}
+    """
+
+
 RESPONSES = [
     routes("T201", name, bad=bad, good=good, head=PEOPLE, silence=UNMIGRATED)
     for name, bad, good in (
@@ -81,6 +111,27 @@ RESPONSES = [
         ),
     )
 ] + [
+    *(
+        routes(
+            "T201",
+            f"sent by hand: {content}",
+            head=PEOPLE + SENT,
+            bad=sent(content),
+            good=sent(good),
+            silence=UNMIGRATED,
+        )
+        for content, good in (
+            ("JSONResponse(jsonable_encoder(row))", "JSONResponse(jsonable_encoder(named))"),
+            ("Response(row.model_dump_json())", "Response(named.model_dump_json())"),
+            (
+                "JSONResponse(content=row.model_dump())",
+                "JSONResponse(row.model_dump(include={'id'}))",
+            ),
+            ("JSONResponse({'row': person.model_dump()})", "JSONResponse({'row': person.id})"),
+            ("JSONResponse(jsonable_encoder([row]))", "JSONResponse([row.name])"),
+            ("JSONResponse([counted.model_dump()])", "JSONResponse([counted.dict()])"),
+        )
+    ),
     routes(
         "T202",
         "a hash",
