@@ -28,7 +28,7 @@ class EventCatalog:
     ) -> None:
         """`away` are modules that are installed and not enabled: what only they can read waits.
 
-        What lifts older versions to a class counts where nobody lists it too, or `only_listed`.
+        What lifts older versions to a class counts though nobody lists it, unless `only_listed`.
         """
         self._only_listed = only_listed
         self._classes: dict[str, type[Event]] = {}
