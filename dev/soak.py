@@ -44,6 +44,7 @@ def run(arguments: list[str], folder: Path) -> int:
         **os.environ,
         "TESSERA_BIN": str(Path(sys.executable).parent),
         "TESSERA_SOAK": "1",
+        "TESSERA_TEST_ALONE": "all",  # one report of one run
         # What was skipped would look as if it held.
         "TESSERA_TEST_REQUIRE": os.environ.get("TESSERA_TEST_REQUIRE", "postgres,redis,kafka"),
         "TESSERA_SOAK_REPORT": str(folder / "notes.jsonl"),

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Each file is one worker's: the last one shall not be a long one, nor shall all of those be at
     work at once.
     """
-    if wanted := os.environ.get("TESSERA_TEST_ALONE"):
+    if (wanted := os.environ.get("TESSERA_TEST_ALONE")) in ("no", "yes"):
         chosen = [
             it for it in items if (it.get_closest_marker("alone") is None) == (wanted == "no")
         ]
