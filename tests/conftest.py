@@ -42,11 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     work at once.
     """
     if (wanted := os.environ.get("TESSERA_TEST_ALONE")) in ("no", "yes"):
-        chosen = [
-            it for it in items if (it.get_closest_marker("alone") is None) == (wanted == "no")
-        ]
-        config.hook.pytest_deselected(items=[it for it in items if it not in {*chosen}])
-        items[:] = chosen
+        parts: dict[str, list[pytest.Item]] = {"no": [], "yes": []}
+        for item in items:
+            parts["yes" if item.get_closest_marker("alone") else "no"].append(item)
+        items[:] = parts.pop(wanted)
+        config.hook.pytest_deselected(items=[item for part in parts.values() for item in part])
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     long = [path for path, _ in slow.most_common()]
     short = [path for path in dict.fromkeys(item.path for item in items) if path not in slow]

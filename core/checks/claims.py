@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from core.checks.codes import CODES
 from core.checks.context import CheckContext
 from core.checks.finding import Finding, found
-from core.errors import ModuleFailure, text_of
+from core.errors import ModuleFailure
+from core.module_commands import command_of
 from core.registry import Module, Registry
 
 
@@ -28,30 +29,15 @@ def check_commands(registry: Registry) -> Iterator[Finding]:
     """T001 for commands that cannot be made: their module serves all the same."""
     for module in registry.enabled:
         try:
-            _make_commands(module)
+            command_of(module)
         except ModuleFailure as failure:
             yield found(
                 "T001",
                 module=module.id,
                 place=_entry(module),
                 reason=failure.reason,
-                remedy=failure.remedy or f"mend {module.id}",
+                remedy=failure.remedy,
             )
-
-
-def _make_commands(module: Module) -> None:
-    import typer  # a server does without
-
-    assert module.hooks is not None
-    application = module.hooks.call("commands")
-    if application is None:
-        return
-    if not isinstance(application, typer.Typer):
-        raise module.hooks.wrong("commands", "a typer.Typer", application)
-    try:
-        typer.main.get_command(application)
-    except Exception as error:
-        raise ModuleFailure(f"its commands cannot be made: {text_of(error)}") from error
 
 
 def _entry(module: Module) -> str:

@@ -45,11 +45,11 @@ class RootGroup(TyperGroup):
 
         They are loaded once, whatever is asked of this group.
         """
-        from core.cli.runner import module_commands
+        from core.cli.runner import every_command
 
         if self._found is None:
             try:
-                self._found = module_commands()
+                self._found = every_command()
             except ConfigurationError:
                 if reporting:
                     raise

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import typer
 
+from core import module_commands
 from core import registry as registries
 from core.context import Context
-from core.discovery import summarise
 from core.errors import ModuleFailure, Refused
 from core.settings import Settings, load_settings
 
@@ -46,7 +46,7 @@ class ModuleCommands:
             await app.stop()
 
 
-def module_commands() -> dict[str, Any]:
+def every_command() -> dict[str, Any]:
     """The commands of every enabled module that has some, by module id."""
     settings = load_settings()
     found: dict[str, Any] = {}
@@ -63,37 +63,9 @@ def module_commands() -> dict[str, Any]:
 
 def command_of(module: registries.Module, settings: Settings) -> Any:
     """A module's commands, ready to run; None when it has none. Raises ModuleFailure."""
-    try:
-        return _command_of(module, settings)
-    except ModuleFailure:  # of the hook: it says all there is to say
-        raise
-    except (Exception, SystemExit) as error:
-        raise ModuleFailure(
-            f"its commands cannot be made: {summarise(error)}",
-            remedy=f"mend {module.id}, or disable it",
-        ) from error
-
-
-def _command_of(module: registries.Module, settings: Settings) -> Any:
-    assert module.hooks is not None
-    application = module.hooks.call("commands")
-    if application is None:
-        return None
-    if not isinstance(application, typer.Typer):
-        raise module.hooks.wrong("commands", "a typer.Typer", application)
-    command = _with_object(application, ModuleCommands(module.id, settings))
-    command.name = module.id
+    command = module_commands.command_of(module)
+    if command is not None:
+        given = {"obj": ModuleCommands(module.id, settings)}
+        command.context_settings = {**command.context_settings, **given}
+        command.name = module.id
     return command
-
-
-def _with_object(application: typer.Typer, obj: Any) -> Any:
-    if not application.registered_callback:
-        application.callback()(_group)  # keeps a single command a group: `users create-admin`
-    application._add_completion = False  # it would complete a program of that name, not a verb
-    command = typer.main.get_command(application)
-    command.context_settings = {**command.context_settings, "obj": obj}
-    return command
-
-
-def _group() -> None:
-    pass

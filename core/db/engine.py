@@ -252,9 +252,9 @@ def _sqlite_engine(url: URL, *, foreign_keys: bool = True, **options: Any) -> As
     def prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver shall begin nothing by itself
         record.info[_Caller] = caller = _Caller()
-        connection.run_async(lambda driver: driver.set_progress_handler(caller, PATIENCE))
         cursor = connection.cursor()
         try:
+            connection.run_async(lambda driver: driver.set_progress_handler(caller, PATIENCE))
             for pragma in _pragmas(foreign_keys):
                 cursor.execute(pragma)
         except BaseException:

@@ -21,16 +21,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db.differences import (
-    defaults_differ,
-    describe,
-    expression_differences,
-    missing_checks,
-    partial_differences,
-    text_differences,
-)
+from core.db.differences import defaults_differ, describe
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
+from core.db.rules import rule_differences
 from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable, text_of
 from core.steps import MIGRATION, step
 
@@ -267,10 +261,9 @@ def _differences(connection: Connection, module: ModuleMigrations) -> list[str]:
         if found.pending:
             return [f"migrations wait: {', '.join(found.pending)}"]
     metadata = module.metadata()
-    by_us = (missing_checks, partial_differences, text_differences, expression_differences)
     with warnings.catch_warnings():
         # What Alembic says that it cannot compare on SQLite is compared here.
         warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based")
         warnings.filterwarnings("ignore", "autogenerate skipping metadata-specified expression")
         found_by_alembic = describe(compare_metadata(_context(connection, module), metadata))
-        return found_by_alembic + [line for told in by_us for line in told(connection, metadata)]
+        return found_by_alembic + rule_differences(connection, metadata)

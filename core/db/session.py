@@ -185,10 +185,14 @@ class EventRecorder(Protocol):
 
     enabled: bool
 
+    def payload_of(self, event: "Event") -> str:
+        """What `write` is to be given for it. Raises ValueError for what cannot be written."""
+        ...
+
     def write(
         self,
         connection: Connection,
-        recorded: "Sequence[tuple[Event, int | None]]",
+        recorded: "Sequence[tuple[Event, int | None, str]]",
         *,
         traces: Sequence[str | None] = (),
     ) -> None:
@@ -212,7 +216,7 @@ class WritableSession(Session):
         self._after_commit: list[AfterCommit] = []
         self._recorder = recorder
         self._recorded: list[
-            tuple[Event, int | None, tuple[SessionTransaction, ...], str | None]
+            tuple[Event, int | None, str, tuple[SessionTransaction, ...], str | None]
         ] = []
 
     def record(self, happened: "Event", *, version: int | None = None) -> None:
@@ -222,7 +226,9 @@ class WritableSession(Session):
         if self._has_ended:
             raise RuntimeError(ENDED)
         if self._recorder.enabled:
-            self._recorded.append((happened, version, self._savepoints(), handled()))
+            # Now: what cannot be written is told to who recorded it.
+            payload = self._recorder.payload_of(happened)
+            self._recorded.append((happened, version, payload, self._savepoints(), handled()))
 
     def _savepoints(self) -> tuple[SessionTransaction, ...]:
         """Those that are open, the innermost first; what is recorded in one goes with it."""
@@ -238,7 +244,7 @@ class WritableSession(Session):
         return tuple(found)
 
     def _forget_events_of(self, _: SyncSession, ended: SessionTransaction) -> None:
-        self._recorded = [it for it in self._recorded if ended not in it[2]]
+        self._recorded = [it for it in self._recorded if ended not in it[3]]
 
     def after_commit(self, callback: AfterCommit) -> None:
         """Await `callback` once the transaction is committed, and never if it is rolled back.
@@ -296,7 +302,7 @@ class WritableSession(Session):
 
     def _write_events(self, connection: Connection) -> None:
         if self._recorded and self._recorder is not None:
-            recorded, traces = [it[:2] for it in self._recorded], [it[3] for it in self._recorded]
+            recorded, traces = [it[:3] for it in self._recorded], [it[4] for it in self._recorded]
             self._recorder.write(connection, recorded, traces=traces)
             failpoint("record.before_commit")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.events.event import Event
+from core.events.event import Event, module_of
 from core.events.subscription import Broadcast, Subscription
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _receivers(
     for module in registry.enabled:
         for kind, verb in ((Subscription, "receive"), (Broadcast, "hear")):
             wanted = _wanted(module, kind, catalog) & messages.keys()
-            for publisher in sorted({name.partition(".")[0] for name in wanted}):
+            for publisher in sorted(set(map(module_of, wanted))):
                 types = sorted(it for it in wanted if it.startswith(f"{publisher}."))
                 received = _receive(module.id, publisher, types)
                 if kind is Broadcast:
@@ -131,7 +131,7 @@ def _receive(module: str, publisher: str, types: Sequence[str]) -> Document:
 
 def _of_channel(event_type: str) -> Document:
     """An operation's message, which AsyncAPI wants referred to by way of its channel."""
-    return _ref("channels", event_type.partition(".")[0], "messages", event_type)
+    return _ref("channels", module_of(event_type), "messages", event_type)
 
 
 def _ref(*parts: str) -> Document:

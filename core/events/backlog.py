@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import bindparam, case, func, select
 
 from core.events.due import BLOCKED
+from core.events.event import module_of
 from core.events.pending import RELAYABLE, relayable_in
 from core.events.tables import BUCKETS, deliveries, group_types, groups, members, outbox
 
@@ -139,7 +140,7 @@ async def publishers(database: Database) -> dict[str, dict[str, datetime]]:
     async with database.reader.connect() as connection:
         query = select(group_types.c.group_name, group_types.c.type, group_types.c.since)
         for group, event_type, since in await connection.execute(query):
-            of_group, module = found.setdefault(group, {}), event_type.partition(".")[0]
+            of_group, module = found.setdefault(group, {}), module_of(event_type)
             of_group[module] = min(since, of_group.get(module, since))
     return found
 

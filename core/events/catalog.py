@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.errors import TesseraError, Unavailable
-from core.events.event import TYPE_PATTERN, Event, Upcaster
+from core.events.event import Event, Upcaster, module_of
 
 
 class Undecodable(TesseraError):
@@ -98,9 +98,9 @@ class EventCatalog:
 
     def refuse_absent(self, event_type: str) -> None:
         """Raises Unavailable when the type is one of a module that is installed and not enabled."""
-        found = TYPE_PATTERN.fullmatch(event_type)
-        if found and found[1] in self._away:
-            raise Unavailable(f"only {found[1]} can read {event_type}, and it is not enabled")
+        owner = module_of(event_type)
+        if owner in self._away:
+            raise Unavailable(f"only {owner} can read {event_type}, and it is not enabled")
 
     def sources(self, event_type: str) -> set[str]:
         """The type itself and every older version that is lifted to it."""

@@ -14,6 +14,11 @@ OldT = TypeVar("OldT", bound="Event")
 NewT = TypeVar("NewT", bound="Event")
 
 
+def module_of(event_type: str) -> str:
+    """Who publishes events of that type."""
+    return event_type.partition(".")[0]
+
+
 class Event(BaseModel):
     """The ground of all events; a subclass names its type, its aggregate and the key in it::
 

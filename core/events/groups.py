@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import ModuleFailure
 from core.events.catalog import EventCatalog
+from core.events.event import module_of
 from core.events.subscription import Broadcast, Replayable, Subscription
 from core.events.tables import group_types, groups
 
@@ -144,7 +145,7 @@ async def register(session: WritableSession, plan: EventPlan) -> None:
         query = query.where(group_types.c.group_name == group.name)
         known: dict[str, str | None] = dict((await session.exec(query)).all())  # type: ignore[call-overload]
         older = {name for name, version in known.items() if not _is_newer(version, mine)}
-        gone = {it for it in older - group.types if it.partition(".")[0] in plan.enabled}
+        gone = {it for it in older - group.types if module_of(it) in plan.enabled}
         await _forget(session, group.name, gone)
         rows = [
             {"type": name, "group_name": group.name, "since": now, "version": group.version}

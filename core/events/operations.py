@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Refused
 from core.events.backlog import RELAY
+from core.events.event import module_of
 from core.events.tables import deliveries, group_types, groups, inbox, outbox, pruned_types
 
 if TYPE_CHECKING:
@@ -182,10 +183,10 @@ async def _refuse_unreadable(session: WritableSession, group: GroupPlan) -> None
     """While a publisher is off that alone can read old versions, they would be left out."""
     query = select(group_types.c.type).where(group_types.c.group_name == group.name)
     known: set[str] = set((await session.exec(query)).scalars())  # type: ignore[call-overload]
-    lost = sorted(it for it in known - group.types if it.partition(".")[0] in group.away)
+    lost = sorted(it for it in known - group.types if module_of(it) in group.away)
     if lost:
         raise Refused(
-            f"{', '.join(sorted({it.partition('.')[0] for it in lost}))} is not enabled, and only "
+            f"{', '.join(sorted(set(map(module_of, lost))))} is not enabled, and only "
             f"it can read {', '.join(lost)}: enable it, then replay"
         )
 

@@ -34,7 +34,8 @@ _INSERT = insert(outbox).inline()
 KEY_LENGTH = 64
 """Characters of an aggregate's id, as the outbox holds it."""
 Key = tuple[str, str]
-Recorded = tuple["Event", "int | None"]
+Recorded = tuple["Event", "int | None", str]
+"""An event, its version if it has one of its own, and its payload."""
 
 
 def record(
@@ -61,12 +62,18 @@ def _problem(event: Event, version: int | None) -> str | None:
         return f"its key {event.key_field}={told}"
     if version is not None and version < 0:
         return f"its version is {version}, and versions are 0 or more"
-    if "null" not in event.model_dump_json():  # what they would become; looking for them is slow
-        return None
-    for name, value in event.model_dump().items():
-        if _is_no_json(value):
-            return f"{name}={value!r:.100}: JSON has neither NaN nor infinity"
     return None
+
+
+def payload_of(event: Event) -> str:
+    """The event as JSON. Raises ValueError for a number that JSON lacks."""
+    payload = event.model_dump_json()
+    if "null" in payload:  # what such a one becomes; looking for them is slow
+        for name, value in event.model_dump().items():
+            if _is_no_json(value):
+                told = f"{name}={value!r:.100}: JSON has neither NaN nor infinity"
+                raise ValueError(f"{type(event).__name__}: {told}")
+    return payload
 
 
 def _is_no_json(value: Any) -> bool:
@@ -88,6 +95,10 @@ class Recorder:
         self.bell = bell or Bell()
         self.enabled = enabled
 
+    def payload_of(self, event: Event) -> str:
+        """What `write` is to be given for it. Raises ValueError."""
+        return payload_of(event)
+
     def write(
         self,
         connection: Connection,
@@ -99,17 +110,18 @@ class Recorder:
 
         `traces` are those under which they were recorded; without one it is the current one.
         """
-        counted = _count(connection, [event for event, version in recorded if version is None])
+        counted = _count(connection, [event for event, version, _ in recorded if version is None])
         now = datetime.now(UTC)
         current = traceparent()
         rows = [
             _row(
                 event,
                 counted[_key(event)].pop(0) if version is None else version,
+                payload,
                 now,
                 trace or current,
             )
-            for (event, version), trace in zip_longest(recorded, traces)
+            for (event, version, payload), trace in zip_longest(recorded, traces)
         ]
         connection.execute(_INSERT, rows)
 
@@ -127,7 +139,7 @@ def _key(event: Event) -> Key:
     return event.aggregate_type, event.aggregate_id
 
 
-def _row(event: Event, version: int, now: datetime, trace: str) -> dict[str, Any]:
+def _row(event: Event, version: int, payload: str, now: datetime, trace: str) -> dict[str, Any]:
     aggregate_type, aggregate_id = _key(event)
     return {
         "id": uuid4(),
@@ -136,7 +148,7 @@ def _row(event: Event, version: int, now: datetime, trace: str) -> dict[str, Any
         "aggregate_id": aggregate_id,
         "aggregate_version": version,
         "bucket": bucket_of(aggregate_type, aggregate_id),
-        "payload": event.model_dump_json(),
+        "payload": payload,
         "headers": json.dumps({"traceparent": trace}),
         "state": "pending",
         "attempts": 0,

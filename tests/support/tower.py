@@ -13,7 +13,7 @@ from typing import Any
 
 from core.db.session import WritableSession
 from core.events.event import Event
-from core.events.recording import Recorder
+from core.events.recording import Recorder, payload_of
 from tests.support import rows
 from tests.support.migrating import REVISION
 from tests.support.plants import HEAD, Garden
@@ -162,7 +162,7 @@ def plant(garden: Garden, *, outside: bool = True) -> tuple[Any, Any]:
 async def take_number(session: WritableSession, event: Event, *, version: int = 1) -> None:
     """Write an event now; its session may commit long after those with higher numbers."""
     connection = await session.connection()
-    await connection.run_sync(Recorder().write, [(event, version)])
+    await connection.run_sync(Recorder().write, [(event, version, payload_of(event))])
 
 
 def query(database_url: str, statement: str) -> list[tuple[Any, ...]]:

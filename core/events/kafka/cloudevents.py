@@ -15,6 +15,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from core.errors import TesseraError
+from core.events.event import module_of
 
 Headers = Sequence[tuple[str, bytes | None]]
 SPEC_VERSION = "1.0"
@@ -48,12 +49,7 @@ class Envelope:
     @property
     def module(self) -> str:
         """Who published it."""
-        return self.type.partition(".")[0]
-
-
-def module_of(event_type: str) -> str:
-    """Who publishes events of that type."""
-    return event_type.partition(".")[0]
+        return module_of(self.type)
 
 
 def source_of(event_type: str) -> str:

@@ -19,10 +19,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from core.errors import Unavailable
+from core.events.event import module_of
 from core.events.failpoints import failpoint
 from core.events.kafka import raw
 from core.events.kafka.client import group_of, options, topic_of
-from core.events.kafka.cloudevents import module_of
 from core.events.kafka.handover import Handover
 from core.events.kafka.inbox import Inbox
 from core.events.kafka.intake import Intake

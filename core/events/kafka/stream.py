@@ -21,6 +21,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import bindparam, select, update
 
+from core.events.event import module_of
 from core.events.failpoints import failpoint
 from core.events.failure import counted, reason_of, wait_after
 from core.events.kafka import cloudevents
@@ -177,7 +178,7 @@ class Stream:
     def _topic(self, event_type: str) -> str:
         topic = self._by_type.get(event_type)
         if topic is None:
-            topic = topic_of(self._kafka, cloudevents.module_of(event_type))
+            topic = topic_of(self._kafka, module_of(event_type))
             self._by_type[event_type] = topic
         return topic
 
