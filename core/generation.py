@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import isfunction
@@ -19,12 +20,11 @@ import structlog
 from fastapi import APIRouter
 from starlette.types import Scope
 
-from core import preflight
+from core import DISTRIBUTION, preflight
 from core import registry as registries
 from core.aside import aside
 from core.belongings import kept
 from core.db.session import SCOPE_DATABASE
-from core.discovery import summarise
 from core.errors import ModuleFailure, Refused, by_a_person
 from core.events.groups import plan_of
 from core.extensions import Extension, policy_of
@@ -39,6 +39,7 @@ from core.registry import Module, Registry
 from core.services import SCOPE_SERVICES
 from core.settings import Settings
 from core.steps import step
+from core.warming import warm
 
 log = structlog.get_logger("tessera.generation")
 
@@ -104,17 +105,13 @@ class Generation:
                 asked = module.hooks.sequence(
                     "authenticators", of=object, context=self.contexts[module.id]
                 )
-                if not all(map(callable, asked)):
-                    raise module.hooks.wrong("authenticators", "a list of callables", asked)
+                with module.hooks.guarded("authenticators"):
+                    schemes = _schemes_of(module.hooks, asked)
             except ModuleFailure as failure:
                 raise blame(module.id, failure) from failure
             found.extend(Asked(module.id, authenticator) for authenticator in asked)
-            for index, authenticator in enumerate(asked):
-                scheme = getattr(authenticator, "scheme", None)
-                if scheme:
-                    name = module.id if index == 0 else f"{module.id}{index}"
-                    for version in self.versions.values():
-                        version.security_schemes[name] = scheme
+            for version in self.versions.values():
+                version.security_schemes |= schemes
         return found
 
     def _register_services(self) -> None:
@@ -157,12 +154,9 @@ class Generation:
 
         Raises StartFailure for the module whose routes no schema can be made of.
         """
+        strangers = {m.id for m in self.registry.enabled if m.distribution != DISTRIBUTION}
         for version in self.versions.values():
-            try:
-                version.openapi()
-            except Exception as error:
-                raise _schema_culprit(version, error) from error
-            version.middleware_stack = version.build_middleware_stack()
+            warm(version, strangers=strangers)
 
     async def start(self) -> None:
         """Make the services, ask for authenticators, enter every lifespan.
@@ -274,24 +268,29 @@ def _checks_of(hooks: Hooks, context: ModuleContext) -> Mapping[str, Callable[[]
     return checks
 
 
+def _schemes_of(hooks: Hooks, asked: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
+    """{name in the schema: security scheme}. Raises ModuleFailure when they are something else."""
+    if not all(map(callable, asked)):
+        raise hooks.wrong("authenticators", "a list of callables", asked)
+    found: dict[str, Mapping[str, Any]] = {}
+    for index, authenticator in enumerate(asked):
+        scheme = getattr(authenticator, "scheme", None)
+        if not scheme:
+            continue
+        if not isinstance(scheme, Mapping):
+            raise ModuleFailure(
+                f"its authenticator's scheme is {type(scheme).__name__}, not a mapping",
+                remedy='write it as OpenAPI does: {"type": "http", "scheme": "bearer"}',
+            )
+        name = hooks.module_id if index == 0 else f"{hooks.module_id}{index}"
+        # As the schema will have it, and now: what JSON cannot hold would be everybody's 500.
+        found[name] = json.loads(json.dumps(dict(scheme), allow_nan=False))
+    return found
+
+
 def _may_wait(function: Callable[..., Any]) -> bool:
     """Whether it is ``async def``, or a lambda that may give what such a one does."""
     return inspect.iscoroutinefunction(inspect.unwrap(function)) or function.__name__ == "<lambda>"
-
-
-def _schema_culprit(version: VersionApp, error: Exception) -> StartFailure:
-    """Whose routes the schema of a version fails at: each module's is tried by itself."""
-    for module_id in dict.fromkeys(table.module for table in version.tables.values()):
-        try:
-            version.openapi_of(module_id)
-        except Exception as own:
-            failure = ModuleFailure(
-                f"no schema can be made of its routes in {version.version_name}: {summarise(own)}",
-                remedy="give the route a response_model and parameters that pydantic can describe",
-            )
-            failure.__cause__ = own
-            return StartFailure({module_id: failure})
-    raise error
 
 
 def refuse_without_required(registry: Registry) -> None:

@@ -6,9 +6,10 @@ pluggy still says what is a hook, which parameters an implementation takes, and 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
-from types import GeneratorType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -21,7 +22,7 @@ from core.manifest import Manifest
 from core.steps import step
 
 MOST = 10_000
-"""Things that one hook may yield; no module declares so many."""
+"""Things that one hook may give; no module declares so many."""
 
 
 class Hooks:
@@ -84,15 +85,40 @@ class Hooks:
 
         Raises ModuleFailure when it raises, SystemExit included.
         """
+        return self._call(name, arguments, lambda value: isinstance(value, Iterator))
+
+    def sequence(
+        self, name: str, *, of: type | tuple[type, ...], **arguments: Any
+    ) -> Sequence[Any]:
+        """A hook that returns several things, each of that type; empty without one."""
+        value = self._call(name, arguments, _is_many)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            raise self.wrong(name, "a list", value)
+        for item in value:
+            if not isinstance(item, of):
+                raise self.wrong(name, f"a list of {_names(of)}", item)
+        return tuple(value)
+
+    def _call(
+        self, name: str, arguments: Mapping[str, Any], taken_apart: Callable[[object], bool]
+    ) -> Any:
         implementations = getattr(self._manager.hook, name).get_hookimpls()
         if not implementations:
             return None
         implementation = implementations[-1]
+        with self.guarded(name):
+            value = implementation.function(*(arguments[a] for a in implementation.argnames))
+            # What is lazy has done nothing yet: what it does belongs to this step too.
+            return _all_of(value) if taken_apart(value) else value
+
+    @contextmanager
+    def guarded(self, name: str) -> Iterator[None]:
+        """While the block lasts, the module's code runs as that hook; see `call` for errors."""
         try:
             with step(self.module_id, f"its hook {name}()"), kept(self.module_id):
-                value = implementation.function(*(arguments[a] for a in implementation.argnames))
-                # A generator has done nothing yet: what it does belongs to this step too.
-                return _all_of(value) if isinstance(value, GeneratorType) else value
+                yield
         except ModuleFailure:
             raise
         except BaseException as error:
@@ -102,21 +128,6 @@ class Hooks:
                 f"its hook {name}() failed: {summarise(error)}",
                 remedy=remedy_for(error) or f"mend {self.module_id}, or disable it",
             ) from error
-
-    def sequence(
-        self, name: str, *, of: type | tuple[type, ...], **arguments: Any
-    ) -> Sequence[Any]:
-        """A hook that returns several things, each of that type; empty without one."""
-        value = self.call(name, **arguments)
-        if value is None:
-            return ()
-        if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-            raise self.wrong(name, "a list", value)
-        items = tuple(value)
-        for item in items:
-            if not isinstance(item, of):
-                raise self.wrong(name, f"a list of {_names(of)}", item)
-        return items
 
     def manifest(self) -> Manifest:
         """The module's manifest. Raises ModuleFailure when there is none."""
@@ -142,8 +153,12 @@ def _names(of: type | tuple[type, ...]) -> str:
     return " or ".join(t.__name__ for t in (of if isinstance(of, tuple) else (of,)))
 
 
-def _all_of(generator: Iterable[Any]) -> list[Any]:
-    items = list(islice(generator, MOST + 1))
+def _is_many(value: object) -> bool:
+    return hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+
+
+def _all_of(things: Iterable[Any]) -> list[Any]:
+    items = list(islice(things, MOST + 1))
     if len(items) > MOST:
-        raise RuntimeError(f"it yields more than {MOST:,} things")
+        raise RuntimeError(f"it gives more than {MOST:,} things")
     return items

@@ -61,8 +61,9 @@ def failures_of(settings: Settings, *, unset: bool | None = None) -> dict[str, M
     """The enabled modules that must not be loaded; none where no preflight is `wanted`."""
     if not wanted(settings, unset=unset):
         return {}
-    failures = marks.recall({m.id: fingerprint(m, settings) for m in _enabled(settings)})
-    strangers = [m for m in _enabled(settings) if not _is_ours(m) and m.id not in failures]
+    enabled = _enabled(settings)
+    failures = marks.recall({m.id: fingerprint(m, settings) for m in enabled})
+    strangers = [m for m in enabled if not _is_ours(m) and m.id not in failures]
     return failures | inspect(strangers, settings)
 
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import TesseraError
+from core.errors import TesseraError, by_a_person
 from core.settings import Settings, load_settings
+from core.steps import is_cancelled
 
 if TYPE_CHECKING:
     from core.lifecycle import Lifecycle
@@ -46,7 +47,9 @@ async def reload(lifecycle: Lifecycle) -> bool:
     except TesseraError as error:
         log.error("settings not taken over; everything goes on as before", reason=str(error))
         return False
-    except Exception:
+    except BaseException as error:  # SystemExit too, which would end the loop
+        if is_cancelled(error) or by_a_person(error):
+            raise
         log.exception("settings not taken over; everything goes on as before")
         return False
     return True

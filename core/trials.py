@@ -12,6 +12,7 @@ ended with it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import pickle
@@ -20,12 +21,16 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from core import plugin, steps
+from fastapi import APIRouter
+
+from core import discovery, plugin, steps
+from core.discovery import Found
 from core.patience import Patience
 from core.rehearsal import Meddled, rehearse
 from core.steps import Step
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
 
 FOR_MODULES = plugin
 """What every module imports: imported here, it is core's time and not the first module's."""
+BATCHES = 8
+"""How many the modules are divided into: each costs a fork, and the pages that it touches."""
 AT_ONCE = 16
 """Trials side by side; one that hangs costs no processor time, or is soon ended."""
 Batch = Sequence[str]
@@ -67,7 +74,7 @@ class Answer:
 class Trial:
     """One fork at work, seen from its parent."""
 
-    def __init__(self, question: Question, names: Batch) -> None:
+    def __init__(self, question: Question, names: Batch, found: Mapping[str, Found]) -> None:
         self.names = names
         self.passed = self.silent = False
         self._module = self._doing = ""
@@ -82,7 +89,10 @@ class Trial:
         self.pid = os.fork()
         if not self.pid:
             os.close(self.pipe)
-            _rehearse(question, names, Path(self._scratch.name), theirs)
+            try_here = partial(
+                rehearse, question.settings, names, found=found, folder=Path(self._scratch.name)
+            )
+            _rehearse(try_here, names, theirs)
         os.close(theirs)
         self._patience = self._patient()
 
@@ -139,7 +149,7 @@ class Trial:
         return Patience(self.pid, seconds=self._seconds)
 
 
-def _rehearse(question: Question, names: Batch, folder: Path, pipe: int) -> NoReturn:
+def _rehearse(try_here: Callable[[], None], names: Batch, pipe: int) -> NoReturn:
     """The fork: never returns, and leaves without what modules have registered for the end."""
 
     mine = os.getpid()
@@ -157,18 +167,18 @@ def _rehearse(question: Question, names: Batch, folder: Path, pipe: int) -> NoRe
         os.setsid()
         signal.alarm(ALARM_SECONDS)
         with contextlib.suppress(BaseException), steps.listening(tell):
-            _rehearse_or_tell(question, names, folder, say)
+            _rehearse_or_tell(try_here, names, say)
         say(DONE + b"\n")
     finally:
         os._exit(0)
 
 
 def _rehearse_or_tell(
-    question: Question, names: Batch, folder: Path, say: Callable[[bytes], None]
+    try_here: Callable[[], None], names: Batch, say: Callable[[bytes], None]
 ) -> None:
     """One module that meddles with what others run on is named; among several it is not known."""
     try:
-        rehearse(question.settings, names, folder=folder)
+        try_here()
     except Meddled as how:
         say(f"{names[0]}\tat its start {how}\n".encode() if len(names) == 1 else b"\t\n")
         os._exit(MEDDLED)
@@ -179,19 +189,38 @@ def answer(question: Question) -> Answer:
     found = Answer()
     running: dict[int, Trial] = {}
     try:
-        _try_all(question, found, running)
+        _try_all(question, found, running, installed=_ready())
     finally:
         for trial in running.values():  # Ctrl-C does not reach their sessions
             trial.end()
     return found
 
 
-def _try_all(question: Question, found: Answer, running: dict[int, Trial]) -> None:
-    waiting = [batch for i in range(AT_ONCE) if (batch := question.names[i::AT_ONCE])]
+def _ready() -> Mapping[str, Found]:
+    """Do once what each fork would do again; what is installed."""
+    APIRouter().add_api_route("/{number}", _first, methods=["GET"])
+    installed = discovery.find()
+    gc.freeze()  # a collection in a fork would copy the pages of all that is shared
+    return installed
+
+
+def _first(number: int) -> int:
+    """The first route of a process costs as much as the next fifty: FastAPI imports for it."""
+    return number
+
+
+def _try_all(
+    question: Question,
+    found: Answer,
+    running: dict[int, Trial],
+    *,
+    installed: Mapping[str, Found],
+) -> None:
+    waiting = [batch for i in range(BATCHES) if (batch := question.names[i::BATCHES])]
     with selectors.DefaultSelector() as selector:
         while waiting or running:
             while waiting and len(running) < AT_ONCE:
-                trial = Trial(question, waiting.pop(0))
+                trial = Trial(question, waiting.pop(0), installed)
                 running[trial.pipe] = trial
                 selector.register(trial.pipe, selectors.EVENT_READ)
             for trial in _ended(selector, running):

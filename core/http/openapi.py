@@ -96,7 +96,8 @@ def _problems_of(operation: Mapping[str, Any], access: Access) -> list[type[Prob
     parameters = operation.get("parameters", ())
     if not access.public:
         found += [Unauthenticated, Forbidden]
-    if any(parameter["in"] == "path" for parameter in parameters):
+    # One that a module wrote may be a reference (OpenAPI 3.1, Reference Object).
+    if any(parameter.get("in") == "path" for parameter in parameters):
         found.append(NotFound)
     if parameters or "requestBody" in operation:
         found.append(Unprocessable)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
@@ -146,22 +146,24 @@ class VersionApp(FastAPI):
             document[name] = f"{root}{path}"
         return JSONResponse(document)
 
-    def openapi_of(self, module_id: str) -> dict[str, Any]:
-        """The schema of one module's routes alone, to find out whose fault it is."""
-        tables = [table for table in self.tables.values() if table.module == module_id]
+    def openapi_of(self, *modules: str) -> dict[str, Any]:
+        """The schema of some modules' routes alone, to find out whose fault it is."""
+        tables = [table for table in self.tables.values() if table.module in modules]
         routes = [route for table in tables for route in table.included]
-        return get_openapi(title=self.title, version=self.version, routes=routes)
+        made = get_openapi(title=self.title, version=self.version, routes=routes)
+        return self._finished(made, tables)
 
     def openapi(self) -> dict[str, Any]:
         """The version's schema, made once; safe from several threads."""
         with self.lock:
             if self.openapi_schema is None:
-                schema = settle(super().openapi())
-                entries = [entry for table in self.tables.values() for entry in table.entries]
-                self.openapi_schema = enrich(
-                    schema, entries, security_schemes=self.security_schemes
-                )
+                self.openapi_schema = self._finished(super().openapi(), self.tables.values())
             return self.openapi_schema
+
+    def _finished(self, schema: dict[str, Any], tables: Iterable[RouteTable]) -> dict[str, Any]:
+        """FastAPI's schema with what holds for every operation of Tessera."""
+        entries = [entry for table in tables for entry in table.entries]
+        return enrich(settle(schema), entries, security_schemes=self.security_schemes)
 
 
 def docs_on(settings: Settings) -> bool:

@@ -194,7 +194,7 @@ def test_commands_run_in_the_modules_context(garden: Garden, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("while True: yield Permission('bad:look')", "it yields more than 10,000 things"),
+        ("while True: yield Permission('bad:look')", "it gives more than 10,000 things"),
         ("raise ValueError('no idea')\n    yield", "its hook permissions() failed: ValueError"),
     ],
 )

@@ -137,9 +137,6 @@ DEADLY = {
 
             @hookimpl
             def settings(): return S
-
-            @hookimpl
-            def services(): return {{}}
             """,
         ),
         "what it declares did not return within 2 s",
