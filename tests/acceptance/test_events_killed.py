@@ -57,7 +57,9 @@ def test_random_kills(url: str, broker: Any, tmp_path: Path, garden: Garden) -> 
     orders = soak.tier(500, 5_000)
     victims: list[str] = []
     place = tmp_path / "place"
-    with fleet(place, url, garden, apis=2, workers=2, **sections_of(broker)) as made:
+    with fleet(
+        place, url, garden, roles=[*["api"] * 2, *["worker"] * 2], **sections_of(broker)
+    ) as made:
         buyers = Buyers(made, chance)
         buyers.begin()
         for number in range(1, kills + 1):
@@ -100,7 +102,7 @@ def test_failpoints(url: str, broker: Any, tmp_path: Path, garden: Garden) -> No
     places = EMBEDDED if broker is None else KAFKA
     wanted = [f"{name}:{chance.randint(1, 4)}" for name in places for _ in range(times)]
     chance.shuffle(wanted)
-    with fleet(tmp_path / "place", url, garden, apis=1, workers=0, **sections_of(broker)) as made:
+    with fleet(tmp_path / "place", url, garden, roles=["api"], **sections_of(broker)) as made:
         buyers = Buyers(made, chance, rate=soak.tier(20, 5))
         buyers.begin()
         at_once = soak.tier(4, 8)
@@ -138,7 +140,9 @@ def test_a_relay_that_was_frozen(url: str, broker: Any, tmp_path: Path, garden: 
     middle = "send.before" if broker is None else "send.flying"
     places = (f"{middle}:2", "claim.inside:10", "mark.after:2", "send.after:2", "mark.before:2")
     frozen_for: list[float] = []
-    with fleet(tmp_path / "place", url, garden, apis=1, workers=2, **sections_of(broker)) as made:
+    with fleet(
+        tmp_path / "place", url, garden, roles=["api", "worker", "worker"], **sections_of(broker)
+    ) as made:
         made.start_relays(5)
         buyers = Buyers(made, chance, rate=30)
         buyers.begin()

@@ -38,20 +38,24 @@ def stopped_within(server: Server, seconds: float) -> float:
 
 @pytest.mark.alone
 @pytest.mark.kafka
-def test_a_broker_that_is_away_under_load(url: str, tmp_path: Path, garden: Garden) -> None:
+@pytest.mark.parametrize("roles", soak.tier(["all"], ["all", "api worker"]))
+def test_a_broker_that_is_away_under_load(
+    roles: str, url: str, tmp_path: Path, garden: Garden
+) -> None:
     """Orders go on while the broker is away: none is answered 5xx, they take little longer, memory
-    stays, SIGTERM ends within 15 s; once it is back every event arrives."""
-    chance, away = soak.chance(), soak.tier(20, 180)
+    stays, SIGTERM ends within 15 s; once it is back every event arrives. So where one process does
+    it all, and where another one relays and consumes."""
+    chance, away, tries = soak.chance(), soak.tier(20, 180), soak.tier(3, 1)
     with private_broker() as broker:
         kafka = {"kafka": {"bootstrap_servers": broker.servers, "partitions": 4}}
         place = tmp_path / "place"
-        with fleet(place, url, garden, apis=1, workers=1, **kafka) as made:
+        with fleet(place, url, garden, roles=roles.split(), **kafka) as made:
             buyers = Buyers(made, chance, threads=8, rate=RATE, steps=False)
             buyers.begin()
-            # Others may be at work on this machine: what an outage itself costs orders shows in
+            # Others may be at work on CI's machine: what an outage itself costs orders shows in
             # each of three, what they cost in some. All else must hold in every one.
             outages: list[Outage] = []
-            while len(outages) < 3 and not any(it.is_hardly_felt for it in outages):
+            while len(outages) < tries and not any(it.is_hardly_felt for it in outages):
                 outages.append(Outage(made, broker, buyers, away))
             buyers.end()
             drained = made.drain()
@@ -59,21 +63,23 @@ def test_a_broker_that_is_away_under_load(url: str, tmp_path: Path, garden: Gard
     for outage in outages:
         soak.note(
             "broker away",
+            roles=roles,
             seconds=away,
             orders_a_second=round(outage.rate),
             p99_ms={name: round(it, 1) for name, it in outage.p99.items()},
             grown_mib=round(outage.grown, 1),
             sigterm_s=round(outage.stopping, 1),
         )
-    soak.note("back again", drained_s=round(drained, 1), effects=count)
-    assert set(buyers.statuses) <= {201, 409}
-    assert min(it.rate for it in outages) >= 0.6 * RATE, "the load was there"
+    soak.note("back again", roles=roles, drained_s=round(drained, 1), effects=count)
+    # 0: no answer, while the only process is ended and another one starts.
+    assert set(buyers.statuses) <= ({201, 409, 0} if roles == "all" else {201, 409})
+    assert min(it.rate for it in outages) >= soak.tier(0.6, 0.85) * RATE, "the load was there"
     assert max(it.grown for it in outages) <= 50
     assert any(it.is_hardly_felt for it in outages), [it.p99 for it in outages]
 
 
 class Outage:
-    """A broker that is killed under load and comes back, and a worker that ends meanwhile."""
+    """A broker that is killed under load and comes back; what sends to it ends meanwhile."""
 
     def __init__(self, made: Fleet, broker: Any, buyers: Buyers, seconds: float) -> None:
         time.sleep(seconds / 4)  # until all is warm, or what waited is sent
@@ -82,10 +88,9 @@ class Outage:
         broker.kill()
         meanwhile = during(buyers, seconds)
         self.grown = max(now - then for now, then in zip(memory_of(made), memory, strict=True))
-        [worker] = made.workers
-        self.stopping = stopped_within(worker, 15)
-        made.workers = []
-        made.start("worker").wait_ready()
+        servers, role = (made.workers, "worker") if made.workers else (made.apis, "all")
+        self.stopping = stopped_within(servers.pop(), 15)
+        made.start(role).wait_ready()
         broker.start()
         self.rate = len(meanwhile) / seconds
         measured = {"before": before, "away": meanwhile}
@@ -121,7 +126,9 @@ def test_workers_come_and_go(
         servers, prefix = (request.getfixturevalue(it) for it in ("kafka", "topic_prefix"))
         sections["kafka"] = {"bootstrap_servers": servers, "topic_prefix": prefix, "partitions": 4}
     progress: list[dict[str, int]] = []
-    with fleet(tmp_path / "place", url, garden, apis=1, workers=2, **sections) as made:
+    with fleet(
+        tmp_path / "place", url, garden, roles=["api", "worker", "worker"], **sections
+    ) as made:
         made.trouble.slow("ledger", every=40, seconds=1.0)
         buyers = Buyers(made, chance, rate=20)
         buyers.begin()

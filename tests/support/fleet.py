@@ -59,7 +59,7 @@ class Fleet:
             server = self.place.start("--role", role)
         finally:
             self.place.environ.pop("TESSERA_TEST_FAILPOINT", None)
-        (self.apis if role == "api" else self.workers).append(server)
+        (self.workers if role == "worker" else self.apis).append(server)
         return server
 
     def start_relays(self, count: int) -> None:
@@ -115,9 +115,9 @@ class Fleet:
 
 @contextmanager
 def fleet(
-    folder: Path, url: str, garden: Garden, *, apis: int, workers: int, **sections: Any
+    folder: Path, url: str, garden: Garden, *, roles: Sequence[str], **sections: Any
 ) -> Iterator[Fleet]:
-    """A migrated shop with so many processes, all ready, and products in it."""
+    """A migrated shop with a process of each role, all ready, and products in it."""
     ledgers.plant(garden)
     sections = {"events": QUICK, **sections}
     place = Installation(folder, url, **{**PRODUCTION_LIKE, **sections})
@@ -127,7 +127,7 @@ def fleet(
     assert done.returncode == 0, done.stderr
     made = Fleet(place, url, trouble, **sections)
     try:
-        for role in ["api"] * apis + ["worker"] * workers:
+        for role in roles:
             made.start(role)
         made.wait_ready()
         made.stock()
