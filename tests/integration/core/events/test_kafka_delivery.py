@@ -1,8 +1,7 @@
-"""With a broker in between each subscriber is still given each event once and in order."""
+"""What a broker in between adds to test_event_delivery, which it goes through as well."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,16 +46,6 @@ async def put(
     await bells.put(data, headers=told, key=key, timestamp=timestamp)
 
 
-async def test_each_event_has_one_effect_and_those_of_a_key_are_in_order(kafka_bells: Any) -> None:
-    """Fifty strokes on ten bells are fifty lines, each bell's in the order of its strokes."""
-    bells = kafka_bells
-    await asyncio.gather(*(bells.strike(*[bell] * 5) for bell in range(10)))
-    effects = await bells.effects(50)
-    assert len(effects) == 50
-    assert towers.in_order(effects)
-    assert towers.waiting(bells.url) == (0, 0)
-
-
 async def test_a_failing_message_is_tried_five_times_and_parks_its_key_only(
     kafka_bells: Any,
 ) -> None:
@@ -80,18 +69,6 @@ async def test_a_failing_message_is_tried_five_times_and_parks_its_key_only(
     assert await failed(bells.database) == []
     await bells.strike(1)
     assert (await bells.effects(7))[-1] == (1, 5)
-
-
-async def test_a_server_that_is_away_is_no_fault_of_the_message(kafka_bells: Any) -> None:
-    """A handler that meets Unavailable is tried for ever and never dead; other keys flow."""
-    bells = kafka_bells
-    met = bells.is_unavailable(1)
-    await bells.strike(1, 2, 1)
-    await bells.until(lambda: len(met) > 7)
-    assert await bells.effects(1) == [(2, 1)]
-    assert await failed(bells.database) == []
-    bells.ledger.BAD.clear()
-    assert sorted(await bells.effects(3)) == [(1, 1), (1, 2), (2, 1)]
 
 
 async def test_what_arrives_twice_has_one_effect(kafka_bells: Any) -> None:
@@ -214,33 +191,6 @@ async def test_a_strangers_event_counts_from_when_it_was_put_there(kafka_bells: 
     await put(bells, key="2", **old)
     await bells.strike(3)
     assert sorted(await bells.effects(2)) == [(2, 1), (3, 1)]
-
-
-async def test_a_disabled_modules_events_wait_for_it(kafka_bells: Any) -> None:
-    """What happened while a subscriber was off it is given once it is back: all, in order."""
-    bells = kafka_bells
-    await bells.strike(1)
-    assert await bells.effects(1) == [(1, 1)]
-    await bells.swap("tower")
-    await asyncio.gather(*(bells.strike(*[bell] * 10) for bell in range(2, 6)))
-    await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
-    assert towers.lines(bells.url) == [(1, 1)]
-    await bells.swap("tower", "ledger")
-    effects = await bells.effects(41)
-    assert len(effects) == 41
-    assert towers.in_order(effects)
-
-
-async def test_a_swap_under_fire_loses_and_doubles_nothing(kafka_bells: Any) -> None:
-    """Generations replace each other while events come; each has one effect, in order."""
-    bells = kafka_bells
-    striking = asyncio.gather(*(bells.strike(*[bell] * 20) for bell in range(4)))
-    for _ in range(2):
-        await bells.swap("tower", "ledger")
-    await striking
-    effects = await bells.effects(80)
-    assert len(effects) == 80
-    assert towers.in_order(effects)
 
 
 async def test_a_replay_doubles_nothing(kafka_bells: Any) -> None:
