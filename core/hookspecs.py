@@ -94,7 +94,10 @@ def readiness(context: Context) -> Mapping[str, Callable[[], Awaitable[None]]]: 
 
 @hookspec
 def commands() -> typer.Typer:  # type: ignore[empty-body]
-    """Commands under ``tessera <module id> …``; their typer context's `obj` runs in a context."""
+    """Commands under ``tessera <module id> …``; their typer context's `obj` runs in a context.
+
+    Asked by the command line only: where it fails the module serves, without these verbs.
+    """
 
 
 @hookspec

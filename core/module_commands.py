@@ -1,4 +1,8 @@
-"""A module's own commands, as its hook makes them: for the command line, and for `check`."""
+"""A module's own commands, as its hook makes them: for the command line, and for `check`.
+
+A server never asks for them, so one whose hook fails serves all the same: its verbs alone are
+missing, and whoever asks for them is told so.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,16 @@ if TYPE_CHECKING:
 def command_of(module: Module) -> Any:
     """A module's typer application as a click command; None when it has none.
 
-    Raises ModuleFailure.
+    Raises ModuleFailure, whose remedy says that the module serves all the same.
     """
+    try:
+        return _command(module)
+    except ModuleFailure as failure:
+        failure.remedy += "; until then it serves without its verbs"
+        raise
+
+
+def _command(module: Module) -> Any:
     import typer  # a server does without
 
     assert module.hooks is not None

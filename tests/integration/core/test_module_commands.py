@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.plants import Garden, minimal
+from tests.support.apps import serving
+from tests.support.plants import Garden, minimal, with_route
 from tests.support.processes import Installation
 
 COMMANDS = """
@@ -87,6 +88,21 @@ def test_a_hook_that_makes_no_commands_is_told_of(
     listed = {it["id"]: it for it in json.loads(home.run("modules", "list", "--json").stdout)}
     assert listed["bad"]["reason"].startswith(told)
     assert home.run("--help").stderr.startswith(f"tessera: module bad: {told}")
+
+
+def test_a_module_without_its_commands_serves_and_is_told_to(
+    home: Installation, garden: Garden, sqlite_url: str
+) -> None:
+    """A failing `commands()` takes the verbs alone: its routes answer, `/readyz` is content, and
+    whoever asks for the verbs is told that it serves without them."""
+    garden.plant("bad", with_route("bad") + "\n@hookimpl\ndef commands(): raise OSError('no disk')")
+    with serving(sqlite_url, "bad") as client:
+        assert client.get("/v1/bad").status_code == 200
+        assert client.get("/readyz").json()["modules"]["bad"] == {"state": "enabled"}
+    info = home.run("modules", "info", "bad", "--json")
+    told = json.loads(info.stdout)
+    assert (info.returncode, told["state"]) == (0, "enabled")
+    assert told["remedy"] == "mend bad, or disable it; until then it serves without its verbs"
 
 
 @pytest.mark.parametrize("verb", ["db", "good"])
