@@ -10,6 +10,7 @@ import importlib.metadata
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi.exceptions import DependencyScopeError
 
@@ -109,6 +110,20 @@ def remedy_for(error: BaseException) -> str:
 def summarise(error: BaseException) -> str:
     """One line for a person: what was raised and where in the module's own code."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    where = _at(frames[-1]) if frames else ""
     text = " ".join(text_of(error).split()) or "no message"
     return f"{type(error).__name__}: {text}{where}"
+
+
+def where_in(folder: Path, error: BaseException) -> str:
+    """The innermost line of that folder's files that an error came through; empty without one.
+
+    What a library raises ends in the library's own lines, which say nothing of the mistake.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    return _at(own[-1]) if own else ""
+
+
+def _at(frame: traceback.FrameSummary) -> str:
+    return f" at {frame.filename}:{frame.lineno}"

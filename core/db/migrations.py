@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 from alembic import command
@@ -25,6 +25,7 @@ from core.db.differences import defaults_differ, describe
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
 from core.db.rules import rule_differences
+from core.discovery import where_in
 from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable, text_of
 from core.steps import MIGRATION, step
 
@@ -196,7 +197,7 @@ async def _move(
     except ModuleFailure as error:
         failure = error
     except (Exception, SystemExit) as error:  # a revision is code and may raise anything
-        failure = _failed(error)
+        failure = _failed(error, module)
     if failure is not None:
         return MigrationResult(module.module, before, before, failure)
     if after != before:
@@ -204,11 +205,31 @@ async def _move(
     return MigrationResult(module.module, before, after)
 
 
-def _failed(error: BaseException) -> ModuleFailure:
-    lines = text_of(error).splitlines() or [""]
+class _NoAutocommit(Exception):
+    """A revision wants to leave the one transaction that its module's migrations share."""
+
+
+def refuse_autocommit() -> NoReturn:
+    """What a revision gets for Alembic's ``autocommit_block()``: its module's failure, in words."""
+    raise _NoAutocommit(
+        "it asks for autocommit_block(), which is not to be had: a module's migrations run in one "
+        "transaction, so that they are kept whole or not at all"
+    )
+
+
+def _failed(error: BaseException, module: ModuleMigrations) -> ModuleFailure:
+    remedy = "nothing of it was kept; mend the revision, then do it again"
+    if isinstance(error, _NoAutocommit):
+        told = str(error)
+        remedy = (
+            "nothing of it was kept; take the block away, and leave what PostgreSQL does in no "
+            "transaction (CREATE INDEX CONCURRENTLY, say) to whoever runs the database"
+        )
+    else:
+        text = (text_of(error).splitlines() or [""])[0].strip() or "no message"
+        told = f"{type(error).__name__}: {text}"
     failure = ModuleFailure(
-        f"its migration failed: {type(error).__name__}: {lines[0]}",
-        remedy="nothing of it was kept; mend the revision, then do it again",
+        f"its migration failed: {told}{where_in(module.source(), error)}", remedy=remedy
     )
     failure.__cause__ = error
     return failure

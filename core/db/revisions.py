@@ -16,6 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import MetaData
 
 from core.db.tables import NAMING_CONVENTION
+from core.discovery import where_in
 from core.errors import ModuleFailure, Refused, text_of
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ class ModuleMigrations:
             raise ModuleFailure(f"migrations {self.location!r}: no such folder", remedy=remedy)
         return found
 
+    def source(self) -> Path:
+        """The folder of the package that its revisions lie in: where the module's own code is."""
+        found = self.folder()
+        depth = len(Path((self.location or "").partition(":")[2]).parts)
+        return [found, *found.parents][depth]
+
     def config(self, **attributes: Any) -> Config:
         """An Alembic configuration for this module alone; `attributes` reach env.py."""
         config = Config()
@@ -100,7 +107,8 @@ class ModuleMigrations:
             heads = script.get_heads()
         except (Exception, SystemExit) as error:  # a revision is code and may raise anything
             raise ModuleFailure(
-                f"a revision cannot be read: {type(error).__name__}: {text_of(error)}",
+                f"a revision cannot be read: {type(error).__name__}: {text_of(error)}"
+                f"{where_in(self.source(), error)}",
                 remedy=f"mend the files in {self.location}",
             ) from error
         if len(heads) > 1:

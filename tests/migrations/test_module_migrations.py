@@ -84,6 +84,53 @@ async def test_failing_migration_is_its_own_modules(database: Database, nursery:
     assert not {"one_things", "one_half"} & await tables_of(database)
 
 
+async def test_autocommit_is_refused_in_words(database: Database, nursery: Nursery) -> None:
+    """Alembic's `autocommit_block()` would leave the one transaction: it is refused with a remedy,
+    and what the module's migrations did before it is undone."""
+    leaves = "with op.get_context().autocommit_block():\n    op.execute('SELECT 1')"
+    module = nursery.module("one", ONE, (leaves, "pass"))
+    [result] = await migrations.upgrade(database, [module])
+    assert result.failure is not None
+    assert result.failure.reason.startswith(
+        "its migration failed: it asks for autocommit_block(), which is not to be had: a module's "
+        "migrations run in one transaction"
+    )
+    assert result.failure.reason.endswith("/planted_one/migrations/0002_step.py:13")
+    assert "take the block away" in result.failure.remedy
+    assert await tables_of(database) == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("op.execute('SELECT id FROM one_none')", "one_none"),
+        ("sa.Table('one_none', sa.MetaData(), autoload_with=op.get_bind())", "one_none at "),
+        ("assert False", "AssertionError: no message at "),
+    ],
+    ids=["a statement", "a library", "without words"],
+)
+async def test_a_failing_migration_is_told_with_its_place(
+    database: Database, nursery: Nursery, source: str, told: str
+) -> None:
+    """The reason ends with the line of the revision itself, not with the library's that raised."""
+    [result] = await migrations.upgrade(database, [nursery.module("one", ONE, (source, "pass"))])
+    assert result.failure is not None
+    assert told in result.failure.reason
+    assert result.failure.reason.endswith("/planted_one/migrations/0002_step.py:13")
+
+
+async def test_a_failing_migration_is_told_with_the_place_in_a_helper(
+    database: Database, nursery: Nursery
+) -> None:
+    """A revision that calls the module's own code is told of with the line that raised there."""
+    helps = "from planted_one.helper import fill\nfill(op)"
+    module = nursery.module("one", (helps, "pass"))
+    source = "def fill(op):\n    op.execute('SELECT id FROM one_none')\n"
+    nursery.garden.file("planted_one", "helper.py", source)
+    [result] = await migrations.upgrade(database, [module])
+    assert str(result.failure).partition(" (nothing of it")[0].endswith("/planted_one/helper.py:2")
+
+
 async def test_mended_migration_runs(database: Database, nursery: Nursery) -> None:
     """From a half-migrated database the next upgrade goes on where the last good one ended."""
     module = nursery.module("one", ONE)
@@ -104,11 +151,12 @@ async def test_mended_migration_runs(database: Database, nursery: Nursery) -> No
     ids=["syntax", "exit", "import"],
 )
 async def test_unreadable_revision(database: Database, nursery: Nursery, source: str) -> None:
-    """A file that cannot be imported, for whatever reason, is its module's failure."""
+    """A file that cannot be imported, for whatever reason, is its module's failure, and named."""
     bad, good = nursery.module("one", ONE), nursery.module("two", TWO)
     nursery.garden.file("planted_one", "migrations/0002_bad.py", source)
     failed, done = await migrations.upgrade(database, [bad, good])
     assert isinstance(failed.failure, ModuleFailure)
+    assert "0002_bad.py" in failed.failure.reason
     assert done.failure is None
 
 

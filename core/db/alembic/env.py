@@ -8,6 +8,7 @@ from __future__ import annotations
 from alembic import context
 
 from core.db.differences import defaults_differ
+from core.db.migrations import refuse_autocommit
 
 config = context.config
 connection = config.attributes["connection"]
@@ -24,5 +25,7 @@ context.configure(
     # Alembic thinks that SQLite cannot do it: the driver's own BEGIN could not, ours can.
     transactional_ddl=True,
 )
+# Alembic's own commits what the migrations before it did, and what it does cannot be taken back.
+context.get_context().autocommit_block = refuse_autocommit  # type: ignore[method-assign]
 with context.begin_transaction():
     context.run_migrations()
