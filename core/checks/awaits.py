@@ -2,7 +2,7 @@
 
 mypy's `unused-coroutine` and `unused-awaitable` see part of it where a package has full types; this
 sees it without types too, and sees those that are kept under a name that nobody uses or only asks
-about, put into text, or whose truth is asked.
+about, put into text, handed over where a function is wanted, or whose truth is asked.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ _SHOWN = re.compile(
     r"|(logging|(logging|structlog(\.stdlib)?)\.get_?[Ll]ogger\(\))"
     r"\.(debug|info|warning|error|exception|critical|log)"
 )
+_LATER = re.compile(
+    r"(fastapi|starlette)(\.background)?\.(BackgroundTasks\(\)\.add_task|BackgroundTask)"
+)
+"""What calls its first argument once the response is sent: by then nobody sees that it fails."""
 _ASKED = {"builtins.bool", "builtins.any", "builtins.all"}
 
 
@@ -31,6 +35,9 @@ def check_awaits(context: CheckContext) -> Iterator[Finding]:
         for node in unit.nodes():
             for value, why in _lost(unit, node, used):
                 yield from _dropped(context, unit, value, why)
+            for value in _called_too_soon(unit, node):
+                why = "hands over what it gives where a function is wanted"
+                yield from _dropped(context, unit, value, why, remedy="hand over {}, without ()")
             for tested in _tested(unit, node):
                 yield from _asked(context, unit, tested)
         for value, why in _overwritten(unit, used):
@@ -109,6 +116,13 @@ def _lost(unit: Unit, node: ast.AST, used: set[str]) -> Iterator[tuple[ast.expr,
         yield from ((value, "shows it, not what it would give") for value in shown)
 
 
+def _called_too_soon(unit: Unit, node: ast.AST) -> Iterator[ast.expr]:
+    """What stands where a function is wanted that is called later: ``tasks.add_task(save())``."""
+    if isinstance(node, ast.Call) and _LATER.fullmatch(unit.resolve(node.func)):
+        yield from node.args[:1]
+        yield from (it.value for it in node.keywords if it.arg == "func")
+
+
 def _bound(target: ast.expr, value: ast.expr, used: set[str]) -> Iterator[tuple[ast.expr, str]]:
     if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
         for one, its in zip(target.elts, value.elts, strict=False):
@@ -151,7 +165,9 @@ def _shared(unit: Unit) -> Iterator[str]:
             yield from node.names
 
 
-def _dropped(context: CheckContext, unit: Unit, value: ast.expr, why: str) -> Iterator[Finding]:
+def _dropped(
+    context: CheckContext, unit: Unit, value: ast.expr, why: str, *, remedy: str = "await {}(…)"
+) -> Iterator[Finding]:
     for call in _held(value):
         target = unit.resolve(call.func)
         if target and context.code.gives_coroutine(target):
@@ -160,7 +176,7 @@ def _dropped(context: CheckContext, unit: Unit, value: ast.expr, why: str) -> It
                 "T503",
                 context.at(unit.source.path, call.lineno),
                 f"{unit.node.name} calls {name}() and {why}: nothing is done",
-                f"await {name}(…)",
+                remedy.format(name),
             )
 
 

@@ -63,6 +63,15 @@ class Unit:
         """All calls that it makes itself."""
         return [Call(n, self.resolve(n.func)) for n in self.nodes() if isinstance(n, ast.Call)]
 
+    @property
+    def passes_on(self) -> Sequence[str]:
+        """Whose results it returns, when it has no other way to end but to raise."""
+        values = [n.value for n in self.nodes() if isinstance(n, ast.Return)]
+        if not isinstance(self.node.body[-1], ast.Return):
+            return ()
+        calls = [value.func for value in values if isinstance(value, ast.Call)]
+        return [self.resolve(it) for it in calls] if len(calls) == len(values) else ()
+
     @cached_property
     def awaited(self) -> frozenset[ast.expr]:
         """The expressions that it awaits."""
@@ -169,11 +178,19 @@ class Code:
         name = f"{getattr(real, '__module__', '')}.{getattr(real, '__qualname__', '')}"
         return self.units.get(name) or self.units.get(f"{name}.__init__")
 
-    def gives_coroutine(self, target: str) -> bool:
-        """Whether calling `target` only makes a coroutine, which somebody must await."""
+    def gives_coroutine(self, target: str, *, hops: int = _HOPS) -> bool:
+        """Whether calling `target` only makes a coroutine, which somebody must await.
+
+        So does a plain function that does nothing but pass one on, through `hops` others at most.
+        """
         unit = self.unit(target)
         if unit is not None and unit.is_itself:
-            return unit.is_async and not unit.is_generator
+            if unit.is_async or unit.is_generator:
+                return unit.is_async and not unit.is_generator
+            targets = unit.passes_on if hops else ()
+            return bool(targets) and all(
+                it and self.gives_coroutine(it, hops=hops - 1) for it in targets
+            )
         return inspect.iscoroutinefunction(_not_deprecated(self._loaded(target)))
 
     def _loaded(self, target: str) -> Any:

@@ -6,6 +6,7 @@ from tests.support.checks.awaits import AWAITS
 from tests.support.checks.deployment import DEPLOYMENT
 from tests.support.checks.events import EVENTS
 from tests.support.checks.given import GIVEN
+from tests.support.checks.handed import HANDED
 from tests.support.checks.helpers import HELPERS
 from tests.support.checks.loop import LOOP
 from tests.support.checks.models import MODELS
@@ -27,6 +28,7 @@ CASES = [
     *HELPERS,
     *AWAITS,
     *GIVEN,
+    *HANDED,
     *SESSIONS,
     *EVENTS,
     *DEPLOYMENT,
