@@ -159,7 +159,8 @@ class Lifecycle:
         if strangers:
             watch.enter_context(marks.writing(strangers))
         if fingerprints:
-            watch.enter_context(watchdog.starting(fingerprints))
+            limit = settings.app.preflight_seconds
+            watch.enter_context(watchdog.starting(fingerprints, rehearsed_seconds=limit))
         return watch
 
     async def _start(self, settings: Settings, excluded: dict[str, ModuleFailure]) -> Generation:

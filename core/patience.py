@@ -9,8 +9,9 @@ from pathlib import Path
 
 class Patience:
     """How long to wait for one that says nothing: it has used `seconds` of processor time, or slept
-    as long, or a minute has gone by in any case. Where there is no ``/proc``, waiting counts as
-    sleeping. A stop of the watcher itself (SIGSTOP, a laptop that was closed) does not count.
+    as long, or a minute (`seconds`, if that is more) has gone by in any case. Where there is no
+    ``/proc``, waiting counts as sleeping. A stop of the watcher itself (SIGSTOP, a laptop that was
+    closed) does not count.
     """
 
     LONGEST = 60.0
@@ -22,6 +23,7 @@ class Patience:
         one = Path(f"/proc/{pid}")
         self._stat = one / "stat" if thread is None else one / f"task/{thread}/stat"
         self._seconds = seconds
+        self._longest = max(self.LONGEST, seconds)
         self._used_before = self._last = self._processor()[0]
         self._slept = self._waited = 0.0
         self._asked = time.monotonic()
@@ -38,7 +40,7 @@ class Patience:
         if not started:
             return self._waited >= self.LONGEST
         used_up = used - self._used_before >= self._seconds
-        return used_up or self._slept >= self._seconds or self._waited >= self.LONGEST
+        return used_up or self._slept >= self._seconds or self._waited >= self._longest
 
     def _processor(self) -> tuple[float, bool]:
         """(seconds of processor time used so far, whether it sleeps)."""

@@ -39,10 +39,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("tessera.preflight")
 
-STEP_SECONDS = 3.0
-"""How long one step (an import, a hook, a factory) may work, or sleep."""
 CHILD_SECONDS = 170.0
-"""How long the child may take in all; it ends by itself before."""
+"""How long the child may take in all, however long a step may; it ends by itself before."""
 BELIEVED_SECONDS = 60.0
 """How long a module that failed is not tried again: several workers, or commands, ask at once."""
 KEPT = Path("var/preflight.json")
@@ -93,17 +91,20 @@ def inspect(
     """The modules that must not be loaded into this process, each with its reason. Blocks."""
     prints = {module.id: fingerprint(module, settings) for module in modules}
     known = _Known(kept)
-    failures = {i: f for i, mark in prints.items() if (f := known.failure(i, mark))}
-    unknown = [i for i, mark in prints.items() if i not in failures and not known.passed(i, mark)]
-    if not unknown:
-        return failures
-    passed, failed = _try(unknown, settings)
-    known.note(prints, passed=passed, failed=failed)
-    return failures | {name: _failure(name, reason) for name, reason in failed.items()}
+    reasons = {i: why for i, mark in prints.items() if (why := known.reason(i, mark))}
+    unknown = [i for i, mark in prints.items() if i not in reasons and not known.passed(i, mark)]
+    if unknown:
+        passed, failed = _try(unknown, settings)
+        known.note(prints, passed=passed, failed=failed)
+        reasons |= failed
+    limit = f" {settings.app.preflight_seconds:g} s"
+    return {name: _failure(name, why, slow=limit in why) for name, why in reasons.items()}
 
 
-def _failure(name: str, reason: str) -> ModuleFailure:
-    return ModuleFailure(reason, remedy=f"mend {name}, or disable it")
+def _failure(name: str, reason: str, *, slow: bool) -> ModuleFailure:
+    """`slow`: the reason names the limit, which the module may have passed by honest work."""
+    ways = "disable it, or raise app.preflight_seconds" if slow else "or disable it"
+    return ModuleFailure(reason, remedy=f"mend {name}, {ways}")
 
 
 def fingerprint(module: Found, settings: Settings) -> str | None:
@@ -112,6 +113,7 @@ def fingerprint(module: Found, settings: Settings) -> str | None:
     if place is None:
         return None
     digest = hashlib.sha256(f"{sys.version} {__version__} {module.version}".encode())
+    digest.update(f" {settings.app.preflight_seconds:g}\n".encode())  # raised: try it once more
     for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
         with contextlib.suppress(OSError):  # an editor's lock, or gone while pip is at work
             stat = path.stat()
@@ -144,7 +146,7 @@ def _try(names: Sequence[str], settings: Settings) -> tuple[list[str], dict[str,
     """Run the child: the modules that passed, and those at fault with the reason."""
     from core.trials import Question
 
-    question = pickle.dumps(Question(settings, list(names), STEP_SECONDS))
+    question = pickle.dumps(Question(settings, list(names), settings.app.preflight_seconds))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     try:
         # A file, for a pipe ends only when all have closed it that modules have started.
@@ -181,11 +183,11 @@ class _Known:
         """Whether the module passed, as it is now."""
         return self._entry(name, mark).get("passed") is True
 
-    def failure(self, name: str, mark: str | None) -> ModuleFailure | None:
-        """Why the module failed a moment ago, as it is now."""
+    def reason(self, name: str, mark: str | None) -> str:
+        """Why the module failed a moment ago, as it is now; empty when it did not."""
         entry = self._entry(name, mark)
         recent = 0 <= time.time() - float(entry.get("at", 0)) < BELIEVED_SECONDS
-        return _failure(name, str(entry["reason"])) if recent and "reason" in entry else None
+        return str(entry.get("reason", "")) if recent else ""
 
     def note(
         self,

@@ -72,6 +72,12 @@ class AppSettings(Section):
     preflight: bool | None = Field(
         None, description="try changed modules in a child process first; unset: but in tests"
     )
+    preflight_seconds: float = Field(
+        3.0,
+        ge=0.5,
+        le=60,
+        description="how long one step of a module (an import, a hook) may take there, in seconds",
+    )
     secrets_dir: str = Field(
         "/run/secrets",
         description="folder with one file a setting, named like its variable; empty: none",

@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
@@ -32,6 +33,8 @@ log = structlog.get_logger("tessera.watchdog")
 
 BLOCKED_SECONDS = 6.0
 """How long a module may block a thread, working or asleep: the host is to be ready within 15 s."""
+REHEARSALS = 2.0
+"""So many times as long as in the rehearsal a step may take for real, if that is more."""
 DEBUGGERS = frozenset({"bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy"})
 
 _watchdog: Watchdog | None = None
@@ -46,22 +49,34 @@ def install(end: Callable[[], NoReturn] = restart.leave) -> None:
 
 
 @contextlib.contextmanager
-def starting(fingerprints: Fingerprints) -> Iterator[None]:
-    """While the block lasts, a module that blocks this process is kept out of the next."""
+def starting(fingerprints: Fingerprints, *, rehearsed_seconds: float = 0) -> Iterator[None]:
+    """While the block lasts, a module that blocks this process is kept out of the next.
+
+    `rehearsed_seconds` is what a step may take in the rehearsal: what passed there must pass here.
+    """
+    start = _Start(fingerprints, max(BLOCKED_SECONDS, REHEARSALS * rehearsed_seconds))
     if _watchdog is not None:
-        _watchdog.starting.append(fingerprints)
+        _watchdog.starting.append(start)
     try:
         yield
     finally:
         if _watchdog is not None:
-            _watchdog.starting.remove(fingerprints)
+            _watchdog.starting.remove(start)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Start:
+    """A start under way, and how long a module may block it."""
+
+    fingerprints: Fingerprints
+    seconds: float
 
 
 class Watchdog:
     """Looks at the steps under way, again and again."""
 
     def __init__(self, end: Callable[[], NoReturn]) -> None:
-        self.starting: list[Fingerprints] = []
+        self.starting: list[_Start] = []
         self._end = end
         self._patience: dict[Step, Patience] = {}
         self._told: Step | None = None
@@ -75,14 +90,15 @@ class Watchdog:
     def _look(self) -> None:
         watched = [step for step in steps.under_way() if step.doing != steps.MIGRATION]
         before = self._patience
-        self._patience = {step: before.get(step) or _patient(step) for step in watched}
+        self._patience = {step: before.get(step) or self._patient(step) for step in watched}
         for step, patience in self._patience.items():
             frame = sys._current_frames().get(step.ident)
             if patience.ends() and frame is not None and not _is_debugged(frame):
                 self._act(step, "".join(traceback.format_stack(frame)))
 
     def _act(self, step: Step, stack: str) -> None:
-        if not self.starting:
+        start = self._start()
+        if start is None:
             if step is not self._told:
                 log.warning("a module blocks", module=step.module, step=step.doing, stack=stack)
             self._told = step
@@ -91,18 +107,23 @@ class Watchdog:
             "a module blocks the start: the next one is without it",
             module=step.module,
             step=step.doing,
-            seconds=BLOCKED_SECONDS,
+            seconds=start.seconds,
             stack=stack,
         )
-        if not marks.note(step, "blocked the process", self.starting[-1]):
+        if not marks.note(step, "blocked the process", start.fingerprints):
             log.critical("it cannot be noted, and would block again", file=str(marks.KEPT))
             restart.leave()
         marks.end_writing()
         self._end()
 
+    def _patient(self, step: Step) -> Patience:
+        start = self._start()
+        seconds = BLOCKED_SECONDS if start is None else start.seconds
+        return Patience(os.getpid(), thread=step.thread, seconds=seconds)
 
-def _patient(step: Step) -> Patience:
-    return Patience(os.getpid(), thread=step.thread, seconds=BLOCKED_SECONDS)
+    def _start(self) -> _Start | None:
+        """The latest start under way; another thread may end it at any moment."""
+        return next(reversed(self.starting), None)
 
 
 def _is_debugged(frame: FrameType | None) -> bool:

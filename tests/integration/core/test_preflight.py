@@ -18,13 +18,22 @@ from core import preflight
 from core.discovery import find
 from core.errors import ModuleFailure
 from core.settings import Settings
-from tests.support.apps import serving, settings_for
+from tests.support import apps
+from tests.support.apps import serving
 from tests.support.plants import Garden, minimal, with_route
 
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+SOON = {"preflight_seconds": 2.0}
+
+
+def settings_for(database_url: str, *modules: str, **sections: Any) -> Settings:
+    """Settings that enable `modules`, under which a step may take two seconds."""
+    return apps.settings_for(database_url, *modules, app=SOON, **sections)
 
 
 def inspect(settings: Settings, kept: Path) -> dict[str, ModuleFailure]:
@@ -190,11 +199,6 @@ def test_deadly_modules_are_found_out(garden: Garden, tmp_path: Path) -> None:
     assert failures["bad0"].remedy == "mend bad0, or disable it"
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "STEP_SECONDS", 2.0)
-
-
 def plant(garden: Garden, name: str, source: str) -> None:
     """A bad module of that name, with a migration that hangs for one that has migrations."""
     source = source.replace('Manifest("bad"', f'Manifest("{name}"')
@@ -216,7 +220,7 @@ def test_the_host_serves_without_those_that_were_found_out(garden: Garden, sqlit
         plant(garden, name, DEADLY[fault][0])
     garden.plant("good", with_route("good"))
     garden.plant("needy", minimal("needy", manifest="requires=('bad0',)"))
-    with serving(sqlite_url, *names, "needy", "good", app={"preflight": True}) as client:
+    with serving(sqlite_url, *names, "needy", "good", app={"preflight": True, **SOON}) as client:
         assert client.get("/v1/good").status_code == 200
         modules = client.get("/readyz").json()["modules"]
         assert [modules[name]["reason"] for name in names] == [DEADLY[f][1] for f in faults]
