@@ -175,7 +175,8 @@ class EventRuntime:
             for handling in handlings.values()
         ]
         if self._kafka is not None:
-            found += [self._kafka.topic_maker(plan), *self._kafka.consumers(plan, handlings)]
+            taking = self._kafka.consumers(plan, handlings, places=self._places)
+            found += [self._kafka.topic_maker(plan), *taking]
         return found
 
     async def _listening(self, plan: EventPlan, contexts: Mapping[str, Context]) -> list[Work]:

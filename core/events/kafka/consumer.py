@@ -74,6 +74,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         topics: Topics,
         settings: EventsSettings,
         kafka: KafkaSettings,
+        places: asyncio.Semaphore,
     ) -> None:
         self.group = plan.name
         self._names = {topic_of(kafka, module_of(it)) for it in plan.types}
@@ -91,6 +92,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             bell=bell,
             outage=Outage("a delivery", group=plan.name),
             settings=settings,
+            places=places,
         )
         self._client: AIOKafkaConsumer | None = None
         self._lanes: dict[TopicPartition, Lane] = {}

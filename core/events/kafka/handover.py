@@ -85,7 +85,10 @@ class Handover:
         bell: Bell,
         outage: Outage,
         settings: EventsSettings,
+        places: asyncio.Semaphore,
     ) -> None:
+        """`places` are the transactions that all groups of the process may have at a time, those
+        of the embedded consumers with them."""
         self._handling = handling
         self._inbox = inbox
         self._database = database
@@ -94,6 +97,7 @@ class Handover:
         self._settings = settings
         at_once = settings.concurrency if database.dialect == "postgresql" else 1
         self._slots = asyncio.Semaphore(at_once)
+        self._places = places
         self._together = 8
 
     def chunks(self, messages: Sequence[Incoming]) -> Iterator[list[Incoming]]:
@@ -118,7 +122,10 @@ class Handover:
             chunk = Chunk(messages)
             while chunk.waiting and going():
                 try:
-                    through = await self._some_of(chunk)
+                    async with self._places:
+                        if not going():  # it may have waited long, and the partition be another's
+                            break
+                        through = await self._some_of(chunk)
                 except Unavailable as error:  # the database: nothing can be noted anywhere
                     self._outage.met(error)
                     await asyncio.sleep(self._settings.poll_seconds)

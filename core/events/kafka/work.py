@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +46,12 @@ class KafkaWork:
         """What sends."""
         return KafkaRelay(leases=leases, counts=self._counts, **self._common)
 
-    def consumers(self, plan: EventPlan, handlings: Mapping[str, Handling]) -> list[KafkaConsumer]:
-        """What takes, one a group of the plan."""
-        return [
-            KafkaConsumer(group, handlings[group.name], catalog=plan.catalog, **self._common)
-            for group in plan.groups
-        ]
+    def consumers(
+        self, plan: EventPlan, handlings: Mapping[str, Handling], *, places: asyncio.Semaphore
+    ) -> list[KafkaConsumer]:
+        """What takes, one a group of the plan; `places` are those of all groups together."""
+        given = {"catalog": plan.catalog, "places": places, **self._common}
+        return [KafkaConsumer(it, handlings[it.name], **given) for it in plan.groups]
 
     def topic_maker(self, plan: EventPlan) -> TopicMaker:
         """What makes the topics of all that publish."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -21,12 +23,10 @@ from core.events.leases import BUCKETS, BucketLeases
 from core.events.operations import replay
 from core.settings import DatabaseSettings
 from tests.integration.core.events.conftest import Bells
-from tests.integration.core.events.test_roles import postgres
 from tests.support import tower as towers
 from tests.support.apps import app_for
 from tests.support.plants import Garden
 
-__all__ = ["postgres"]
 HOLD = text("SELECT bucket FROM core_leases WHERE owner = :owner FOR SHARE")
 
 
@@ -70,23 +70,27 @@ async def test_one_slow_aggregate_keeps_no_other_waiting(bells: Bells) -> None:
     assert towers.in_order(await bells.effects(251))
 
 
-@pytest.mark.postgres
 async def test_slow_handlers_leave_requests_their_connections(
-    postgres: str, garden: Garden
+    way: tuple[str, dict[str, Any]], garden: Garden
 ) -> None:
     """However many handlers are at work in transactions, requests are answered at once."""
+    url, sections = way
+    if "sqlite" in url:
+        pytest.skip("SQLite has one writer: a group works on one message at a time")
     tower, ledger = towers.plant(garden, outside=False)
-    events = {**towers.QUICK, "concurrency": 8}
-    app = app_for(postgres, "tower", "ledger", events=events, database={"pool_size": 4})
-    for bell in range(8):
+    sections = {**sections, "events": {**towers.QUICK, "concurrency": 8}}
+    app = app_for(url, "tower", "ledger", database={"pool_size": 4}, **sections)
+    for bell in range(32):
         ledger.BAD[bell] = lambda: asyncio.sleep(3)
     await app.start()
     try:
-        slow = Bells(app, postgres, tower, ledger)
+        slow = Bells(app, url, tower, ledger)
+        await slow.strike(50)
+        await slow.effects(1)  # all are at work
         async with slow.database.write() as session:
-            for bell in range(8):
+            for bell in range(32):
                 await slow.tower.strike(session, bell)
-        await asyncio.sleep(2)  # together they were too slow; each is by itself now
+        await asyncio.sleep(2)  # those that were together were too slow; each is by itself now
         began = time.monotonic()
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app), base_url="http://here"
@@ -95,9 +99,68 @@ async def test_slow_handlers_leave_requests_their_connections(
                 assert (await client.post(f"/v1/tower/{bell}")).status_code == 201
         assert time.monotonic() - began < 1.5
         ledger.BAD.clear()
-        assert len(await slow.effects(18)) == 18
+        assert len(await slow.effects(43)) == 43
     finally:
         await app.stop()
+
+
+@asynccontextmanager
+async def full(bells: Bells) -> AsyncIterator[None]:
+    """While it lasts, handlers have all the transactions that they may have in this process."""
+    assert bells.app.resources is not None
+    places = bells.app.resources.events._places
+    count = places._value
+    for _ in range(count):
+        await places.acquire()
+    try:
+        yield
+    finally:
+        for _ in range(count):
+            places.release()
+
+
+async def test_waiting_for_a_place_is_no_handlers_time(
+    kafka_bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits longer for others' handlers than its own may take, is not taken for slow."""
+    bells, parked = kafka_bells, []
+    monkeypatch.setattr(Inbox, "park", lambda *given: parked.append(given))
+    await bells.strike(9)
+    await bells.effects(1)
+    async with full(bells):
+        await bells.strike(1, 2, 1)
+        await asyncio.sleep(handover.SLOW_SECONDS + 0.5)
+        assert towers.lines(bells.url) == [(9, 1)]
+    assert towers.in_order(await bells.effects(4))
+    assert not parked
+
+
+async def test_what_is_revoked_while_it_waits_for_a_place_is_not_delivered(
+    kafka_bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message whose partition goes while others' handlers have all places is left to whoever
+    has the partition then."""
+    bells = kafka_bells
+    members: list[KafkaConsumer] = []
+    poll = KafkaConsumer._poll
+
+    async def noted(self: KafkaConsumer) -> None:
+        members[:] = [self]
+        await poll(self)
+
+    monkeypatch.setattr(KafkaConsumer, "_poll", noted)
+    await bells.strike(9)
+    await bells.effects(1)
+    [member] = members
+    async with full(bells):
+        await bells.strike(1)
+        await bells.until(lambda: any(it.waiting for it in member._lanes.values()))
+        assert member._client is not None
+        await member.on_partitions_revoked(member._client.assignment())
+    await asyncio.sleep(0.5)
+    assert towers.lines(bells.url) == [(9, 1)]
+    await bells.swap("tower", "ledger")
+    assert await bells.effects(2) == [(9, 1), (1, 1)]
 
 
 @pytest.mark.postgres
