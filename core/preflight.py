@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("tessera.preflight")
 
 CHILD_SECONDS = 170.0
-"""How long the child may take in all, however long a step may; it ends by itself before."""
+"""How long the child may take in all where a step may take three; it ends by itself before."""
 BELIEVED_SECONDS = 60.0
 """How long a module that failed is not tried again: several workers, or commands, ask at once."""
 KEPT = Path("var/preflight.json")
@@ -156,7 +156,7 @@ def _try(names: Sequence[str], settings: Settings) -> tuple[list[str], dict[str,
                 input=question,
                 stdout=told,
                 env=environment,
-                timeout=CHILD_SECONDS,
+                timeout=CHILD_SECONDS * max(1.0, settings.app.preflight_seconds / 3),
                 check=True,
             )
             told.seek(0)

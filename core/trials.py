@@ -50,8 +50,8 @@ INTERRUPTED = 130
 """The exit code of a fork in which a module raised what a person raises with Ctrl-C."""
 MEDDLED = 131
 """That of a fork in which a module ended what all run on; its last words are the reason."""
-ALARM_SECONDS = 150
-"""After so long the kernel ends a fork whose watcher is gone."""
+ALARM_SECONDS = 150.0
+"""After so long, where a step may take three, the kernel ends a fork whose watcher is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Trial:
             try_here = partial(
                 rehearse, question.settings, names, found=found, folder=Path(self._scratch.name)
             )
-            _rehearse(try_here, names, theirs)
+            _rehearse(try_here, names, theirs, ALARM_SECONDS * max(1.0, self._seconds / 3))
         os.close(theirs)
         self._patience = self._patient()
 
@@ -149,7 +149,7 @@ class Trial:
         return Patience(self.pid, seconds=self._seconds)
 
 
-def _rehearse(try_here: Callable[[], None], names: Batch, pipe: int) -> NoReturn:
+def _rehearse(try_here: Callable[[], None], names: Batch, pipe: int, alarm: float) -> NoReturn:
     """The fork: never returns, and leaves without what modules have registered for the end."""
 
     mine = os.getpid()
@@ -165,7 +165,7 @@ def _rehearse(try_here: Callable[[], None], names: Batch, pipe: int) -> NoReturn
 
     try:
         os.setsid()
-        signal.alarm(ALARM_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, alarm)
         with contextlib.suppress(BaseException), steps.listening(tell):
             _rehearse_or_tell(try_here, names, say)
         say(DONE + b"\n")
