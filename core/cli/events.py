@@ -16,7 +16,7 @@ from core.cli.golden import golden
 from core.db.engine import Database
 from core.errors import Refused, Unavailable
 from core.events import backlog, operations, pruning
-from core.events.backlog import Backlog, stalls
+from core.events.backlog import Backlog, Stall, stalls
 from core.events.lookout import lag_of
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
@@ -46,6 +46,7 @@ def status(as_json: Json = False) -> None:
         states={name: "enabled" for name, it in settings.modules.items() if it.enabled},
         after=settings.events.stall_seconds,
         broker=bool(settings.kafka.bootstrap_servers),
+        at_once=True,
     )
     if as_json:
         relay, *groups = [_document(it) for it in backlogs]
@@ -55,8 +56,7 @@ def status(as_json: Json = False) -> None:
     for it in backlogs:
         typer.echo(_line(it))
     for stall in stalled:
-        age = timedelta(seconds=round(stall.seconds))
-        typer.echo(f"{stall.name} stalls, work has been due for {age}: {stall.remedy}")
+        typer.echo(f"{stall.name} stalls, {_since(stall)}: {stall.remedy}")
 
 
 async def _looked(database: Database, settings: Settings) -> tuple[Backlog, ...]:
@@ -200,6 +200,13 @@ def _line(backlog: Backlog) -> str:
     told += [f"{backlog.lag} behind on Kafka"] if backlog.lag is not None else []
     told += [f"{backlog.dead} dead"] if backlog.dead else []
     return ", ".join(told)
+
+
+def _since(stall: Stall) -> str:
+    """For how long; of what lies on a topic one look cannot tell."""
+    if not stall.seconds:
+        return "what lies on Kafka for it is not taken"
+    return f"work has been due for {timedelta(seconds=round(stall.seconds))}"
 
 
 def _text(value: object) -> str:

@@ -89,6 +89,11 @@ class Backlog:
         """For how many seconds the oldest has been due; 0 when nothing is."""
         return _age(self.due_since)
 
+    @property
+    def is_deserted(self) -> bool:
+        """Whether a broker has messages for it, and no process works on it at all."""
+        return bool(self.lag) and self.workers == 0
+
     def age(self) -> float:
         """Since when the oldest waits, in seconds; 0 when nothing does."""
         return _age(self.oldest)
@@ -156,17 +161,23 @@ class Stall:
 
 
 def stalls(
-    backlogs: Sequence[Backlog], *, states: Mapping[str, str], after: float, broker: bool
+    backlogs: Sequence[Backlog],
+    *,
+    states: Mapping[str, str],
+    after: float,
+    broker: bool,
+    at_once: bool = False,
 ) -> list[Stall]:
     """Those whose oldest work has been due for more than `after` seconds.
 
     `states` are those of the modules: what a disabled one does not get is no stall. `broker` says
-    whether there is one that the relay may be waiting for.
+    whether there is one that the relay may be waiting for. Since when a group gets nothing from it
+    only several looks can tell; whoever looks once has deserted groups named `at_once`.
     """
     return [
         Stall(it.name, it.overdue(), it.waiting, _remedy(it, states.get(it.name), broker=broker))
         for it in backlogs
-        if it.overdue() > after
+        if (it.overdue() > after or (at_once and it.is_deserted))
         and (it.name == RELAY or states.get(it.name, "disabled") != "disabled")
     ]
 

@@ -65,15 +65,18 @@ async def test_the_lag_of_a_group_is_told(kafka_bells: Any) -> None:
 
 
 async def test_a_group_that_nobody_serves_stalls(
-    database_url: str, garden: Garden, kafka: str, topic_prefix: str
+    database_url: str, garden: Garden, kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     """What lies on a topic and is not taken from it shows too, though no delivery waits in the
-    database; once a process serves the group it stalls no more."""
+    database, and where workers are counted `events status` tells of it at its one look; once a
+    process serves the group it stalls no more."""
     tower, ledger = towers.plant(garden)
     sections = {
         "kafka": {"bootstrap_servers": kafka, "topic_prefix": topic_prefix, "partitions": 2},
         "events": {**towers.QUICK, "stall_seconds": 0.5},
     }
+    operator = Operator(tmp_path / "place", database_url, garden, **sections["kafka"])
+    counted = "postgresql" in database_url
     api = app_for(database_url, "tower", "ledger", server={"role": "api"}, **sections)
     relay = app_for(database_url, "tower", **sections)
     await api.start()
@@ -84,11 +87,13 @@ async def test_a_group_that_nobody_serves_stalls(
         told = (await stalled(api, "ledger"))["ledger"]
         assert told["oldest_seconds"] >= 0
         assert towers.waiting(database_url) == (0, 0)
+        await asyncio.to_thread(operator.tells_who_stalls, ["ledger"] if counted else [])
         worker = app_for(database_url, "tower", "ledger", **sections)
         await worker.start()
         try:
             assert len(await bells.effects(2)) == 2
             await stalled(api)
+            await asyncio.to_thread(operator.tells_who_stalls, [])
         finally:
             await worker.stop()
     finally:
@@ -164,6 +169,14 @@ class Operator:
         assert code == 0, said
         return json.loads(out), said
 
+    def tells_who_stalls(self, names: list[str]) -> None:
+        """Check whom `status` names, to programs and to people: groups that nobody serves."""
+        assert [it["name"] for it in self.status()[0]["stalled"]] == names
+        _, out, _ = self.runs("status")
+        told = "{} stalls, what lies on Kafka for it is not taken: no process works on it"
+        lines = [line for line in out.splitlines() if " stalls, " in line]
+        assert [line.partition(": start one")[0] for line in lines] == [*map(told.format, names)]
+
 
 def rows(url: str) -> int:
     """How many events the outbox holds."""
@@ -204,6 +217,7 @@ def test_roles_on_kafka_and_the_lag_on_the_command_line(
             assert time.monotonic() < deadline
     _, out, _ = operator.runs("status")
     assert "1 behind on Kafka" in out
+    assert "stalls" not in out  # a disabled module
     code, _, said = operator.runs("prune", "--days", "0")
     assert (code, "messages of that time were not given to ledger (1) yet" in said) == (1, True)
     assert rows(postgres) == 4
