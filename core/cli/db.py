@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -45,12 +46,19 @@ def downgrade(
     ] = "-1",
     yes: Annotated[bool, typer.Option("--yes", help="Do it in production too.")] = False,
 ) -> None:
-    """Take one module back: what its tables held since then is lost."""
+    """Take one module back: what its tables held since then is lost.
+
+    Where no table of it is left, the events that it published go too; how many is told beforehand.
+    """
     settings = load_settings()
+    [chosen] = _choose(settings, module)
     if settings.app.environment == "production" and not yes:
-        raise Refused("a downgrade loses data; in production it needs --yes")
-    chosen = _choose(settings, module)
-    _report(_run(settings, lambda database: migrations.downgrade(database, chosen, target=target)))
+        raise Refused(f"{_warning(settings, chosen, target)}; in production it needs --yes")
+    if lost := _losses(settings, chosen, target):
+        typer.echo(f"{module}: with its tables go {lost}")
+    _report(
+        _run(settings, lambda database: migrations.downgrade(database, [chosen], target=target))
+    )
 
 
 @app.command("status")
@@ -102,6 +110,24 @@ def revision(
         lambda database: migrations.revision(database, chosen, message, autogenerate=autogenerate),
     )
     typer.echo(path)
+
+
+def _losses(settings: Settings, module: ModuleMigrations, target: str) -> str:
+    """Which events a downgrade would take along, in words; none where there are none."""
+    found = _run(settings, lambda database: migrations.losses(database, module, target=target))
+    return str(found) if found.events else ""
+
+
+def _warning(settings: Settings, module: ModuleMigrations, target: str) -> str:
+    """What a downgrade loses, also where the database cannot say how much that is."""
+    lost = ""
+    with suppress(Refused):
+        lost = _losses(settings, module, target)
+    return (
+        f"a downgrade loses data, and with its tables go {lost}"
+        if lost
+        else "a downgrade loses data"
+    )
 
 
 def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:

@@ -27,6 +27,7 @@ from core.db.revisions import ModuleMigrations
 from core.db.rules import rule_differences
 from core.discovery import where_in
 from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable, text_of
+from core.events.leaving import Leaving, leave, leaving
 from core.steps import MIGRATION, step
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ async def downgrade(
 ) -> list[MigrationResult]:
     """Take modules back to `target` (a revision, "-1", "base"), the last one given first.
 
+    With the tables of a module go the events that it published, once its first revision is back.
     Raises Refused, before anything is done, when `target` does not lie behind one of them.
     """
     moving = [module for module in reversed(modules) if module.location]
@@ -111,6 +113,18 @@ async def downgrade(
             await _move(engine, module, lambda config: command.downgrade(config, target))
             for module in moving
         ]
+
+
+async def losses(database: Database, module: ModuleMigrations, *, target: str) -> Leaving:
+    """Which events would go with a downgrade of one module. Raises Refused as that does."""
+    if not module.location:
+        return Leaving(0, 0)
+    async with database.reader.connect() as connection:
+        current = await connection.run_sync(_current, module)
+        module.refuse_target(target, current=current)
+        if not module.is_base(target, current=current):
+            return Leaving(0, 0)
+        return await connection.run_sync(leaving, module.module)
 
 
 async def status(database: Database, modules: Sequence[ModuleMigrations]) -> list[MigrationStatus]:
@@ -191,6 +205,8 @@ async def _move(
                     return MigrationResult(module.module, before, before)
                 await connection.run_sync(lambda sync: action(module.config(connection=sync)))
             after = await connection.run_sync(_current, module)
+            if after is None:
+                await connection.run_sync(_leave, module)
             await connection.run_sync(_no_orphans)
     except (Unavailable, ConfigurationError):
         raise
@@ -203,6 +219,11 @@ async def _move(
     if after != before:
         log.info("migrated", module=module.module, before=before, after=after)
     return MigrationResult(module.module, before, after)
+
+
+def _leave(connection: Connection, module: ModuleMigrations) -> None:
+    if events := leave(connection, module.module):
+        log.info("events went with their module's tables", module=module.module, events=events)
 
 
 class _NoAutocommit(Exception):

@@ -148,6 +148,15 @@ class ModuleMigrations:
                 f"its revisions: base, {', '.join(known)}"
             ) from None
 
+    def is_base(self, target: str, *, current: str | None) -> bool:
+        """Whether a downgrade from `current` to `target` takes the first revision back, too."""
+        script = self.script()
+        steps, every = (
+            list(script.iterate_revisions(current, it, select_for_downgrade=True))
+            for it in (target, "base")
+        )
+        return len(steps) == len(every)
+
     def _include_name(self, name: str | None, kind: str, parents: Any) -> bool:
         if kind == "schema":
             return name is None
