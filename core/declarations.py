@@ -199,6 +199,7 @@ def _events(hooks: Hooks) -> Sequence[type[Event] | Upcaster[Any, Any]]:
             continue
         if not issubclass(event, Event):
             raise hooks.wrong("events", "a list of Event classes and upcasters", event)
+        event.model_rebuild()  # its types may have been named ahead of time
         if event.event_module != hooks.module_id:
             own = f"{hooks.module_id}."
             raise ModuleFailure(

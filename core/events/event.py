@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from core.events.losses import loss
+
 TYPE_PATTERN = re.compile(r"([a-z][a-z0-9]{1,19})\.([a-z][a-z0-9_]{0,59})\.v([1-9][0-9]{0,3})")
 OldT = TypeVar("OldT", bound="Event")
 NewT = TypeVar("NewT", bound="Event")
@@ -29,7 +31,8 @@ class Event(BaseModel):
     reach each subscriber in their order. What was published once must decode for ever: a change
     that old payloads do not survive is a new class with the next version, see `upcast`.
 
-    Raises TypeError where the class is made, when a name is malformed or the key is no field.
+    Raises TypeError where the class is made, when a name is malformed, the key is no field, or a
+    field would not come back from its payload as it was (see `core.events.losses`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +69,13 @@ class Event(BaseModel):
             raise TypeError(f"{cls.__name__}: key={key!r} is none of its fields")
         cls.event_type, cls.event_module, cls.event_version = type, found[1], int(found[3])
         cls.aggregate, cls.key_field = aggregate, key
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        """Refuse what would be lost; later than the rest where types are named ahead of time."""
+        super().__pydantic_on_complete__()
+        if lost := loss(cls):
+            raise TypeError(f"{cls.__name__}: {lost}")
 
     @property
     def aggregate_type(self) -> str:

@@ -106,6 +106,27 @@ class Two(Event, type="bad.thing_done.v1", aggregate="thing", key="id"):
 def events():
     return [One, Two]
 """
+LOSSY = """
+from pydantic import SecretStr
+
+class Told(Event, type="bad.thing_told.v1", aggregate="thing", key="id"):
+    id: int
+    token: SecretStr
+"""
+LOSSY_LATER = """
+from pydantic import BaseModel, Field
+
+class Told(Event, type="bad.thing_told.v1", aggregate="thing", key="id"):
+    id: int
+    part: "Part"
+
+class Part(BaseModel):
+    name: str = Field(exclude=True)
+
+@hookimpl
+def events():
+    return [Told]
+"""
 
 
 @pytest.mark.parametrize(
@@ -115,6 +136,8 @@ def events():
         (UNDECLARED, "", "without requiring 'good'"),
         (FOREIGN, "", "does not start with 'bad.'"),
         (TWICE, "", "One and Two are both the event type 'bad.thing_done.v1'"),
+        (LOSSY, "", "Told: its field token is a SecretStr, of which only asterisks are written"),
+        (LOSSY_LATER, "", "Told: its field part.name has exclude, so that it is not written"),
         ("@hookimpl\ndef subscriptions():\n    return [print]", "", "not a list of Subscription"),
         ("@hookimpl\ndef events():\n    return [dict]", "", "not a list of Event classes"),
     ],
