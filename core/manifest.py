@@ -27,10 +27,11 @@ ID_PATTERN = re.compile(r"[a-z][a-z0-9]{1,19}")
 class Manifest:
     """Who a module is and what it needs.
 
-    ``id`` equals the name of its entry point; ``core`` is a PEP 440 range that Tessera's version
-    must lie in; ``requires`` names modules without which this one stays out, ``optional`` those
-    that are only loaded before it when they are there, ``conflicts`` those it cannot live beside;
-    ``roles`` are those that its authenticators give to callers, beside user, moderator and admin.
+    ``id`` equals the name of its entry point, and is neither core nor relay; ``core`` is a PEP 440
+    range that Tessera's version must lie in; ``requires`` names modules without which this one
+    stays out, ``optional`` those that are only loaded before it when they are there, ``conflicts``
+    those it cannot live beside; ``roles`` are those that its authenticators give to callers, beside
+    user, moderator and admin.
 
     Raises ValueError when a field is malformed.
     """

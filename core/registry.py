@@ -16,6 +16,7 @@ from core import __version__, discovery, preflight
 from core.aside import aside
 from core.declarations import Claims, Declarations, declare
 from core.errors import ModuleFailure, by_a_person
+from core.events.backlog import RELAY
 from core.events.groups import check_subscriptions
 from core.extensions import points_of
 from core.hooks import Hooks
@@ -33,6 +34,10 @@ State = Literal["enabled", "disabled", "failed"]
 ADMIN = "admin"
 CORE = "core"
 """The id under which core's own tables are migrated; no module may have it."""
+_RESERVED = {
+    CORE: "its id is that of core's own tables",
+    RELAY: "its id is that of the relay, which has dead letters and leases under this name",
+}
 
 
 @dataclass(slots=True)
@@ -232,8 +237,8 @@ def _absent(name: str, section: ModuleSection, known: list[str]) -> Module:
 
 def _load_one(module: Module, found: discovery.Found) -> None:
     try:
-        if module.id == CORE:
-            raise ModuleFailure("its id is that of core's own tables", remedy="give it another id")
+        if module.id in _RESERVED:
+            raise ModuleFailure(_RESERVED[module.id], remedy="give it another id")
         hooks = Hooks(module.id, discovery.load(found))
         manifest = hooks.manifest()
         module.hooks, module.manifest = hooks, manifest

@@ -66,6 +66,26 @@ def test_two_distributions_of_one_id_are_named(garden: Garden, sqlite_url: str) 
         assert "twin-a, twin-b" in reason
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("core", "its id is that of core's own tables"),
+        ("relay", "its id is that of the relay, which has dead letters and leases under this name"),
+    ],
+)
+def test_an_id_that_is_core_s_own_is_refused(
+    name: str, reason: str, garden: Garden, sqlite_url: str
+) -> None:
+    """A module may not be called what core calls a part of itself; the others serve."""
+    garden.plant("good", with_route("good"))
+    garden.plant(name, with_route(name))
+    with serving(sqlite_url, "good", name) as client:
+        entry = client.get("/readyz").json()["modules"][name]
+        assert (entry["state"], entry["reason"]) == ("failed", reason)
+        assert entry["remedy"] == "give it another id"
+        assert client.get("/v1/good").json() == {"module": "good"}
+
+
 def test_a_disabled_module_leaves_no_trace(garden: Garden, sqlite_url: str) -> None:
     """Installed but not enabled: not imported, no route, no schema entry, nothing in readiness."""
     garden.plant("good", with_route("good"))
