@@ -52,7 +52,8 @@ async def test_the_lag_of_a_group_is_told(kafka_bells: Any) -> None:
     assert len(await bells.effects(2)) == 2
     await lag(bells, 0)
     found = await seen(bells.app)
-    assert found["tessera_events_published_total"] == 2
+    # Each time that one is sent counts: again, where a busy machine took its lease meanwhile.
+    assert found["tessera_events_published_total"] >= 2
     assert found["tessera_events_delivered_total{ledger}"] == 2
     await bells.swap("tower")  # its group stays behind
     await bells.strike(1, 2, 3)
