@@ -230,7 +230,7 @@ def _make(broker: Broker, topic: str) -> None:
     from core.settings import KafkaSettings
 
     settings = KafkaSettings(bootstrap_servers=broker.address, topic_prefix=broker.prefix)
-    asyncio.run(Topics(settings).ensure([topic]))
+    asyncio.run(Topics(settings, again_seconds=1.0).ready([topic]))
 
 
 def _ratio(
