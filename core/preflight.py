@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("tessera.preflight")
 
-CHILD_SECONDS = 170.0
-"""How long the child may take in all where a step may take three; it ends by itself before."""
+LATER_SECONDS = 20.0
+"""How long after its forks the child may end; it does so by itself before."""
 BELIEVED_SECONDS = 60.0
 """How long a module that failed is not tried again: several workers, or commands, ask at once."""
 KEPT = Path("var/preflight.json")
@@ -146,17 +146,17 @@ def _try(names: Sequence[str], settings: Settings) -> tuple[list[str], dict[str,
     """Run the child: the modules that passed, and those at fault with the reason."""
     from core.trials import Question
 
-    question = pickle.dumps(Question(settings, list(names), settings.app.preflight_seconds))
+    question = Question(settings, list(names), settings.app.preflight_seconds)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     try:
         # A file, for a pipe ends only when all have closed it that modules have started.
         with tempfile.TemporaryFile() as told:
             subprocess.run(
                 [sys.executable, "-m", "core.trials"],
-                input=question,
+                input=pickle.dumps(question),
                 stdout=told,
                 env=environment,
-                timeout=CHILD_SECONDS * max(1.0, settings.app.preflight_seconds / 3),
+                timeout=question.alarm_seconds + LATER_SECONDS,
                 check=True,
             )
             told.seek(0)

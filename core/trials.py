@@ -50,8 +50,10 @@ INTERRUPTED = 130
 """The exit code of a fork in which a module raised what a person raises with Ctrl-C."""
 MEDDLED = 131
 """That of a fork in which a module ended what all run on; its last words are the reason."""
-ALARM_SECONDS = 150.0
-"""After so long, where a step may take three, the kernel ends a fork whose watcher is gone."""
+ALARM_STEPS = 50
+"""After so many steps' time the kernel ends a fork whose watcher is gone."""
+LEAST_SECONDS = 150.0
+"""The least of that: many modules have many steps, though each may be short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ class Question:
     settings: Settings
     names: Sequence[str]
     step_seconds: float
+
+    @property
+    def alarm_seconds(self) -> float:
+        """How long a fork may live, whoever watches it."""
+        return max(LEAST_SECONDS, ALARM_STEPS * self.step_seconds)
 
 
 @dataclass(slots=True)
@@ -92,7 +99,7 @@ class Trial:
             try_here = partial(
                 rehearse, question.settings, names, found=found, folder=Path(self._scratch.name)
             )
-            _rehearse(try_here, names, theirs, ALARM_SECONDS * max(1.0, self._seconds / 3))
+            _rehearse(try_here, names, theirs, question.alarm_seconds)
         os.close(theirs)
         self._patience = self._patient()
 

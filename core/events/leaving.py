@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,9 +21,9 @@ from sqlalchemy import (
     text,
     union,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from core.events.tables import deliveries, group_types, outbox, pruned_types, versions
+from core.events.pruned import note_pruned
+from core.events.tables import deliveries, group_types, outbox, versions
 
 _d, _o = deliveries.c, outbox.c
 # In the order of the relay: who relays, delivers, replays or prunes is through, or begins later.
@@ -74,7 +73,8 @@ def leave(connection: Connection, module: str) -> int:
     if connection.dialect.name == "postgresql":
         connection.execute(_ALONE)
     mine = _published_by(module)
-    connection.execute(_remembered(connection, mine))
+    now = literal(datetime.now(UTC), _o.published_at.type)
+    connection.execute(note_pruned(connection.dialect.name, mine, until=now))
     connection.execute(delete(deliveries).where(_d.seq.in_(select(_o.seq).where(mine))))
     connection.execute(delete(versions).where(_begins(versions.c.aggregate_type, module)))
     return connection.execute(delete(outbox).where(mine)).rowcount
@@ -92,14 +92,3 @@ def _published_by(module: str) -> ColumnElement[bool]:
 def _begins(name: ColumnElement[str], module: str) -> ColumnElement[bool]:
     """Whether a type of event, or of aggregate, is the module's."""
     return name.startswith(f"{module}.", autoescape=True)
-
-
-def _remembered(connection: Connection, mine: ColumnElement[bool]) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    now = literal(datetime.now(UTC), pruned_types.c.until.type)
-    noted = dialect.insert(pruned_types).from_select(
-        ["type", "until"], select(_o.type, now).where(mine).distinct()
-    )
-    return noted.on_conflict_do_update(
-        index_elements=[pruned_types.c.type], set_={"until": noted.excluded.until}
-    )

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, delete, exists, func, literal, or_, select, text, update
+from sqlalchemy import bindparam, delete, exists, func, literal, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Refused
 from core.events.backlog import RELAY
 from core.events.event import module_of
+from core.events.pruned import note_pruned
 from core.events.tables import deliveries, group_types, groups, inbox, outbox, pruned_types
 
 if TYPE_CHECKING:
@@ -251,16 +252,8 @@ async def prune(database: Database, *, before: datetime) -> int:
     """
     waiting = exists().where(_d.seq == _o.seq)
     gone = (_o.state == "published", _o.published_at < bindparam("before"), ~waiting)
-    dialect = postgresql if database.dialect == "postgresql" else sqlite
-    noted = dialect.insert(pruned_types).from_select(
-        ["type", "until"],
-        select(_o.type, literal(before, _o.published_at.type)).where(*gone).distinct(),
-    )
-    later = noted.excluded.until > pruned_types.c.until
-    noted = noted.on_conflict_do_update(
-        index_elements=[pruned_types.c.type],
-        set_={"until": case((later, noted.excluded.until), else_=pruned_types.c.until)},
-    )
+    until = literal(before, _o.published_at.type)
+    noted = note_pruned(database.dialect, *gone, until=until)
     async with database.write_at_length() as session:
         await _alone(session, _NO_OTHER)
         await session.exec(noted, params={"before": before})

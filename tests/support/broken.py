@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.plants import HEAD, minimal
+from tests.support.plants import HEAD, minimal, with_body
 
 ROUTER = """
 def make(prefix="/bad", **options):
@@ -309,20 +309,9 @@ BROKEN = {
             class Body(BaseModel):
                 model_config = ConfigDict(arbitrary_types_allowed=True)
                 odd: Odd
-
-            def make():
-                router = APIRouter(prefix="/bad", dependencies=[public])
-
-                @router.post("")
-                async def write(body: Body) -> int:
-                    return 1
-
-                return router
-
-            @hookimpl
-            def routers(version): return [make()]
             """,
-        ),
+        )
+        + with_body("bad"),
         "no schema can be made of its routes in v1",
     ),
     "a migration that fails": (

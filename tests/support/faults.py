@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.plants import HEAD, Garden, minimal, with_route
+from tests.support.plants import HEAD, Garden, minimal, with_body, with_route
 
 EXIT = "import os; os._exit(7)"
 FOREVER = "import time; time.sleep(1e9)"
@@ -57,25 +57,13 @@ class S(BaseModel):
 def settings(): return S
 """
 DESCRIBED = """
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 def extra(schema):
     {work}
 
 class Body(BaseModel):
     model_config = ConfigDict(json_schema_extra=extra)
-
-def make():
-    router = APIRouter(prefix="/{id}", dependencies=[public])
-
-    @router.post("")
-    async def write(body: Body) -> int:
-        return 1
-
-    return router
-
-@hookimpl
-def routers(version): return [make()]
 """
 VALIDATING = """
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -124,7 +112,7 @@ def life(begin: str) -> str:
 
 def described(module_id: str, work: str) -> str:
     """A route whose body's schema is made so."""
-    return DESCRIBED.replace("{id}", module_id).replace("{work}", work)
+    return DESCRIBED.replace("{work}", work) + with_body(module_id)
 
 
 # What is wrong: (source, or the body of a module with a manifest), what the reason says.
@@ -153,9 +141,7 @@ WRONG: dict[str, tuple[str, str]] = {
         "its permission 'good:do' is not named permit:<verb>",
     ),
     "lazy": (
-        hook("permissions()", f"return map(lambda _: {EXIT.partition('; ')[2]}, [1])").replace(
-            "return", "import os; return"
-        ),
+        hook("permissions()", "import os; return map(lambda _: os._exit(7), [1])"),
         "its hook permissions() ended the whole process (exit code 7)",
     ),
     "mapped": (
@@ -234,10 +220,10 @@ WHOLE = (
     "two",
 )
 HARMLESS = {
+    "referring": "REFERENCE = {'$ref': '#/components/parameters/Page'}\n",  # as OpenAPI has it
     "silent": "import sys, logging\nsys.stderr.close()\nlogging.disable(logging.CRITICAL)\n",
     "polling": life("[asyncio.create_task(asyncio.to_thread(poll)) for _ in range(40)]")
     + "\nimport time\ndef poll():\n    while True: time.sleep(1)\n",
-    "referring": "",
     "quitter": life("asyncio.get_running_loop().create_task(quit())")
     + "\nasync def quit(): raise SystemExit(5)\n",
 }
@@ -259,9 +245,6 @@ def plant_all(garden: Garden) -> None:
         garden.plant(name, source if name in WHOLE else minimal(name, source))
     garden.plant("novel", minimal("novel", described("novel", "raise SystemExit(3)")))
     for name, body in HARMLESS.items():
-        source = with_route(name).replace(HEAD, HEAD + body, 1)
-        if name == "referring":  # a parameter by reference, as OpenAPI has it
-            source = source.replace('("",', '("", openapi_extra={"parameters": [REFERENCE]},')
-            source += '\nREFERENCE = {"$ref": "#/components/parameters/Page"}\n'
-        garden.plant(name, source)
+        options = "openapi_extra={'parameters': [REFERENCE]}" if name == "referring" else ""
+        garden.plant(name, with_route(name, options=options).replace(HEAD, HEAD + body, 1))
     garden.file("planted_migrating", "migrations/0001_first.py", REVISION)

@@ -77,8 +77,30 @@ def manifest():
     )
 
 
-def with_route(module_id: str, *, prefix: str | None = None, access: str = "public") -> str:
-    """The source of a module with one route, ``GET /<prefix>`` in every version."""
+def with_body(module_id: str) -> str:
+    """What a module with a class ``Body`` takes it with: ``POST /<module_id>`` in every version."""
+    return f"""
+def make():
+    router = APIRouter(prefix="/{module_id}", dependencies=[public])
+
+    @router.post("")
+    async def write(body: Body) -> int:
+        return 1
+
+    return router
+
+@hookimpl
+def routers(version): return [make()]
+"""
+
+
+def with_route(
+    module_id: str, *, prefix: str | None = None, access: str = "public", options: str = ""
+) -> str:
+    """The source of a module with one route, ``GET /<prefix>`` in every version.
+
+    `options` are further arguments of the route's decorator, as they would be written.
+    """
     dependencies = f"dependencies=[{access}]" if access else ""
     return minimal(
         module_id,
@@ -86,7 +108,7 @@ def with_route(module_id: str, *, prefix: str | None = None, access: str = "publ
         def make():
             router = APIRouter(prefix="/{prefix or module_id}", tags=["{module_id}"])
 
-            @router.get("", {dependencies})
+            @router.get("", {dependencies}{", " * bool(dependencies and options)}{options})
             async def read() -> dict[str, str]:
                 return {{"module": "{module_id}"}}
 

@@ -36,15 +36,16 @@ _ON_POSTGRESQL = _published.where(
 )
 
 
-async def mark_published(
-    database: Database, seqs: Sequence[int], held: Held, *, owner: str
-) -> None:
-    """Those events are on their way to all. Raises Unavailable; then they are sent once more."""
+async def mark_published(database: Database, seqs: Sequence[int], held: Held, *, owner: str) -> int:
+    """Those events are on their way to all; how many could be marked.
+
+    What could not, because its lease is another's by now, is sent once more by whoever has it. So
+    are all when this raises Unavailable.
+    """
     values = {"seqs": sorted(seqs), "now": datetime.now(UTC)}
     if database.dialect == "sqlite":
         async with database.writer.begin() as connection:
-            await connection.execute(_ON_SQLITE, values)
-        return
+            return (await connection.execute(_ON_SQLITE, values)).rowcount
     leased = {"held": sorted(held.items()), "owner": owner}
     async with database.reader.connect() as connection:  # in autocommit: one round trip
-        await connection.execute(_ON_POSTGRESQL, {**values, **leased})
+        return (await connection.execute(_ON_POSTGRESQL, {**values, **leased})).rowcount

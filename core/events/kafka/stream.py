@@ -139,9 +139,10 @@ class Stream:
         finally:
             if arrived:
                 failpoint("mark.before")
-                await mark_published(self._database, arrived, held, owner=self._leases.owner)
+                owner = self._leases.owner
+                marked = await mark_published(self._database, arrived, held, owner=owner)
                 failpoint("mark.after")
-                self._counts.add("published", KIND, len(arrived))
+                self._counts.add("published", KIND, marked)
         return len(arrived)
 
     def _held(self) -> Held:

@@ -20,6 +20,7 @@ from core.errors import ModuleFailure
 from core.settings import Settings
 from tests.support import apps
 from tests.support.apps import serving
+from tests.support.faults import VALIDATING
 from tests.support.plants import Garden, minimal, with_route
 
 
@@ -132,22 +133,7 @@ DEADLY = {
         "its hook hookspecs() did not return within 2 s",
     ),
     "a settings class whose validator hangs": (
-        minimal(
-            "bad",
-            f"""
-            from pydantic import BaseModel, ConfigDict, model_validator
-
-            class S(BaseModel):
-                model_config = ConfigDict(extra="forbid")
-
-                @model_validator(mode="after")
-                def check(self):
-                    {FOREVER}
-
-            @hookimpl
-            def settings(): return S
-            """,
-        ),
+        minimal("bad", VALIDATING.format(work=FOREVER)),
         "what it declares did not return within 2 s",
     ),
     "a service that is never made": (
