@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import NoReturn
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from dev.servers.base import Missing, free_port
+from dev.servers.base import Missing
 from dev.servers.kafka import KAFKA, Broker, jars
 
 
@@ -92,15 +93,33 @@ def private_broker(*, started: bool = True, more: str = "") -> Iterator[Broker]:
     """
     _available()
     folder = Path(mkdtemp(prefix="tessera-kafka-"))
-    # Below the ports that clients get: nobody takes it while the broker is down.
-    broker = Broker(folder, free_port(random.randrange(20_000, 30_000, 100)), more=more)
-    try:
-        if started:
-            broker.start()
-        yield broker
-    finally:
-        broker.kill()
-        shutil.rmtree(folder, ignore_errors=True)
+    with _block_of_ports() as first:
+        broker = Broker(folder, first, more=more)
+        try:
+            if started:
+                broker.start()
+            yield broker
+        finally:
+            broker.kill()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _block_of_ports() -> Iterator[int]:
+    """The second of a hundred ports that nobody else has before the end, in whatever process.
+
+    A broker binds its ports seconds after they were looked for, and again after it was killed.
+    They are below those that clients get, and whoever holds the first port of a block has it all.
+    """
+    for block in random.sample(range(20_000, 30_000, 100), 100):
+        with socket.socket() as held:
+            try:
+                held.bind(("127.0.0.1", block))
+            except OSError:
+                continue
+            yield block + 1
+            return
+    raise Missing("somebody holds every block of ports from 20000 to 30000")
 
 
 @pytest.fixture

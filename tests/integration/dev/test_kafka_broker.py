@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from dev.servers import kafka as server
 from dev.servers.base import Missing
 from dev.servers.kafka import Broker
-from tests.support.kafka import admin, make_topics, topics_of
+from tests.support.kafka import admin, make_topics, private_broker, topics_of
 
 
 def put(servers: str, topic: str, value: bytes) -> None:
@@ -41,6 +42,14 @@ def test_the_shared_broker_makes_no_topic_by_itself(kafka: str, topic_prefix: st
     client.list_topics(f"{topic_prefix}.asked", timeout=10)
     make_topics(kafka, f"{topic_prefix}.made", partitions=3)
     assert topics_of(kafka, topic_prefix) == {f"{topic_prefix}.made": 3}
+
+
+@pytest.mark.kafka
+def test_no_two_brokers_are_given_one_port() -> None:
+    """Sixty that are not started yet, so that no port of theirs is seen to be held, have sixty."""
+    with ExitStack() as stack:
+        brokers = [stack.enter_context(private_broker(started=False)) for _ in range(60)]
+        assert len({broker.port for broker in brokers}) == len(brokers)
 
 
 @pytest.mark.kafka
