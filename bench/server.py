@@ -19,6 +19,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.003
 READY = "/health"
+LEFT_OUT = ("TESSERA_", "PYTHONDONTWRITEBYTECODE")
+"""No settings but the bench's; and each start would compile what pip compiles when it installs."""
 
 UVICORN = (
     "--workers=1",
@@ -70,7 +72,7 @@ class Server:
 
     def start(self) -> Start:
         """Start it, wait for the first 200, and see that nothing is missing. Raises RigError."""
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_")}
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(LEFT_OUT)}
         search = os.pathsep.join(map(str, [*self.contender.paths, ROOT]))
         command = [sys.executable, "-m", "uvicorn", self.contender.app, f"--port={self.port}"]
         began = time.perf_counter()
