@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from core import last_start, marks, preflight, watchdog
+from core import copies, last_start, marks, preflight, watchdog
 from core.courtesy import Worker, beside_traffic
 from core.db import migrations
 from core.dismantle import dismantle
@@ -72,7 +72,11 @@ class Lifecycle:
 
     async def begin(self, settings: Settings) -> None:
         """Make the first generation current. Raises Refused."""
-        self._current = await self._make(settings)
+        if copies.can_be_made():  # not once there is the thread of a worker
+            excluded = preflight.failures_of(settings, copying=True)
+        else:
+            excluded = await self._worker.run(preflight.failures_of, settings)
+        self._current = await self._make(settings, excluded)
         _tell(self._current)
 
     async def swap(self, settings: Settings) -> Generation:
@@ -84,7 +88,8 @@ class Lifecycle:
         async with self._swapping:
             old, noted = self.current, self._noted
             with beside_traffic():
-                new = await self._make(settings)
+                excluded = await self._worker.run(preflight.failures_of, settings)
+                new = await self._make(settings, excluded)
                 if lost := _lost(old.registry, new.registry):
                     await self._withdraw(new, noted)
                     told = "; ".join(f"{it.id}: {it.reason}" for it in lost)
@@ -134,9 +139,8 @@ class Lifecycle:
             # What lies in circles would wait for a full collection for more than a hundred swaps.
             await self._worker.run(gc.collect)
 
-    async def _make(self, settings: Settings) -> Generation:
+    async def _make(self, settings: Settings, excluded: dict[str, ModuleFailure]) -> Generation:
         """A started generation of every module that can start. Raises Refused."""
-        excluded = await self._worker.run(preflight.failures_of, settings)
         with await self._watched(settings) as watch:
             generation = await self._start(settings, excluded)
             # Its tasks have only begun: what they do at first still counts as the start.
@@ -153,6 +157,7 @@ class Lifecycle:
     async def _watched(self, settings: Settings) -> contextlib.ExitStack:
         """What notes the modules that block or end this process; it is closed when all is well."""
         self._watch.close()
+        watchdog.watch()
         # Not by the loop's own executor, which a module may keep busy for ever.
         fingerprints, strangers = await self._worker.run(preflight.fingerprints_of, settings)
         watch = contextlib.ExitStack()

@@ -36,6 +36,7 @@ from core.settings_errors import is_secret
 
 if TYPE_CHECKING:
     from core.settings import Settings
+    from core.trials import Question
 
 log = structlog.get_logger("tessera.preflight")
 
@@ -55,14 +56,20 @@ def wanted(settings: Settings, *, unset: bool | None = None) -> bool:
     return settings.app.environment != "test" if chosen is None else chosen
 
 
-def failures_of(settings: Settings, *, unset: bool | None = None) -> dict[str, ModuleFailure]:
-    """The enabled modules that must not be loaded; none where no preflight is `wanted`."""
+def failures_of(
+    settings: Settings, *, unset: bool | None = None, copying: bool = False
+) -> dict[str, ModuleFailure]:
+    """The enabled modules that must not be loaded; none where no preflight is `wanted`.
+
+    `copying` says that this process has loaded core and no module yet, and that copies of it can
+    be made (`core.copies`): the child is one, which is spared a second's imports.
+    """
     if not wanted(settings, unset=unset):
         return {}
     enabled = _enabled(settings)
     failures = marks.recall({m.id: fingerprint(m, settings) for m in enabled})
     strangers = [m for m in enabled if not _is_ours(m) and m.id not in failures]
-    return failures | inspect(strangers, settings)
+    return failures | inspect(strangers, settings, copying=copying)
 
 
 def fingerprints_of(settings: Settings) -> tuple[Fingerprints, Fingerprints]:
@@ -86,15 +93,18 @@ def _enabled(settings: Settings) -> list[Found]:
 
 
 def inspect(
-    modules: Sequence[Found], settings: Settings, *, kept: Path = KEPT
+    modules: Sequence[Found], settings: Settings, *, kept: Path = KEPT, copying: bool = False
 ) -> dict[str, ModuleFailure]:
-    """The modules that must not be loaded into this process, each with its reason. Blocks."""
+    """The modules that must not be loaded into this process, each with its reason. Blocks.
+
+    `copying` as `failures_of` has it.
+    """
     prints = {module.id: fingerprint(module, settings) for module in modules}
     known = _Known(kept)
     reasons = {i: why for i, mark in prints.items() if (why := known.reason(i, mark))}
     unknown = [i for i, mark in prints.items() if i not in reasons and not known.passed(i, mark)]
     if unknown:
-        passed, failed = _try(unknown, settings)
+        passed, failed = _try(unknown, settings, copying=copying)
         known.note(prints, passed=passed, failed=failed)
         reasons |= failed
     limit = f" {settings.app.preflight_seconds:g} s"
@@ -142,29 +152,38 @@ def _place(dotted: str) -> Path | None:
     return file if file and file.is_file() else None
 
 
-def _try(names: Sequence[str], settings: Settings) -> tuple[list[str], dict[str, str]]:
+def _try(
+    names: Sequence[str], settings: Settings, *, copying: bool
+) -> tuple[list[str], dict[str, str]]:
     """Run the child: the modules that passed, and those at fault with the reason."""
-    from core.trials import Question
+    from core import trials
 
-    question = Question(settings, list(names), settings.app.preflight_seconds)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    question = trials.Question(settings, list(names), settings.app.preflight_seconds)
+    limit = question.alarm_seconds + LATER_SECONDS
     try:
         # A file, for a pipe ends only when all have closed it that modules have started.
         with tempfile.TemporaryFile() as told:
-            subprocess.run(
-                [sys.executable, "-m", "core.trials"],
-                input=pickle.dumps(question),
-                stdout=told,
-                env=environment,
-                timeout=question.alarm_seconds + LATER_SECONDS,
-                check=True,
-            )
+            if copying:
+                trials.answer_in_copy(question, told.fileno(), seconds=limit)
+            else:
+                _answer_in_new_process(question, told.fileno(), seconds=limit)
             told.seek(0)
             answer = json.load(told)
         return answer["passed"], answer["failed"]
     except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
         log.warning("modules could not be tried in another process", reason=str(error))
         return [], {}  # loading here will say why
+
+
+def _answer_in_new_process(question: Question, told: int, *, seconds: float) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "core.trials"],
+        input=pickle.dumps(question),
+        stdout=told,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        timeout=seconds,
+        check=True,
+    )
 
 
 class _Known:

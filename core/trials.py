@@ -6,7 +6,8 @@ modules are tried alone, so that however many hang, it takes the time of two. Wh
 in it may outlive it and hold its pipe open: a trial ends with its own process, in a session that is
 ended with it.
 
-``python -m core.trials`` reads a pickled `Question` and writes its answer as JSON.
+It is a new process (``python -m core.trials`` reads a pickled `Question`) or, of a process that
+has loaded core and nothing else, a fork; it writes its answer as JSON.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fastapi import APIRouter
 
-from core import discovery, plugin, steps
+from core import copies, discovery, plugin, steps
 from core.discovery import Found
 from core.patience import Patience
 from core.rehearsal import Meddled, rehearse
@@ -205,14 +206,18 @@ def answer(question: Question) -> Answer:
 
 def _ready() -> Mapping[str, Found]:
     """Do once what each fork would do again; what is installed."""
-    APIRouter().add_api_route("/{number}", _first, methods=["GET"])
+    _make_a_first_route()
     installed = discovery.find()
     gc.freeze()  # a collection in a fork would copy the pages of all that is shared
     return installed
 
 
+def _make_a_first_route() -> None:
+    """The first of a process costs as much as the next fifty: FastAPI imports for it."""
+    APIRouter().add_api_route("/{number}", _first, methods=["GET"])
+
+
 def _first(number: int) -> int:
-    """The first route of a process costs as much as the next fifty: FastAPI imports for it."""
     return number
 
 
@@ -259,14 +264,28 @@ def _ended(selector: selectors.BaseSelector, running: dict[int, Trial]) -> list[
 
 def main() -> None:
     """Answer the question on standard input."""
-    told: IO[str] = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a module prints is not the answer
+    told = os.dup(1)
     question: Question = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    _answer_into(told, question)
+
+
+def _answer_into(told: int, question: Question) -> None:
+    """Write the answer as JSON, with a standard input and output that modules may use."""
+    os.dup2(2, 1)  # what a module prints is not the answer
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     found = answer(question)
-    json.dump({"passed": found.passed, "failed": found.failed}, told)
-    told.close()
+    with os.fdopen(told, "w") as file:
+        json.dump({"passed": found.passed, "failed": found.failed}, file)
+
+
+def answer_in_copy(question: Question, told: int, *, seconds: float) -> None:
+    """Have the answer written into the file `told` by a copy of this process. Blocks.
+
+    Raises OSError as `copies.run` does.
+    """
+    _make_a_first_route()  # which both will need
+    copies.run(partial(_answer_into, told, question), keeping=told, seconds=seconds)
 
 
 if __name__ == "__main__":

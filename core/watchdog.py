@@ -41,10 +41,16 @@ _watchdog: Watchdog | None = None
 
 
 def install(end: Callable[[], NoReturn] = restart.leave) -> None:
-    """Watch this process from now on; `end` ends or renews it. The first to install decides."""
+    """Let this process be watched; `end` ends or renews it. The first to install decides."""
     global _watchdog
     if _watchdog is None:
         _watchdog = Watchdog(end)
+
+
+def watch() -> None:
+    """Watch from now on, where it is installed: not before, for a preflight wants no thread."""
+    if _watchdog is not None and not _watchdog.watching:
+        _watchdog.watching = True
         threading.Thread(target=_watchdog.watch, name="tessera-watchdog", daemon=True).start()
 
 
@@ -77,6 +83,7 @@ class Watchdog:
 
     def __init__(self, end: Callable[[], NoReturn]) -> None:
         self.starting: list[_Start] = []
+        self.watching = False
         self._end = end
         self._patience: dict[Step, Patience] = {}
         self._told: Step | None = None
