@@ -25,6 +25,8 @@ Faulty = tuple["Deployment", Server]
 class Deployment(Installation):
     """Planted modules in a folder of their own."""
 
+    measured = True
+
     def __init__(self, folder: Path, garden: Garden, *modules: str, **options: Any) -> None:
         super().__init__(folder, f"sqlite+aiosqlite:///{folder / 'tessera.db'}")
         self.environ = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(garden.folder)])}

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.support import prepared
+from tests.support.prepared import PROGRAM, Process
 
 ROOT = Path(__file__).resolve().parents[2]
 EMAIL, PASSWORD = "admin@tessera.example", "correct horse battery"
@@ -33,6 +35,9 @@ _numbers = itertools.count(1)
 class Installation:
     """A working folder with a settings.toml, and nothing of this machine's environment."""
 
+    measured = False
+    """Whether the seconds of its starts count: then each is by a new interpreter, as a user's."""
+
     def __init__(self, folder: Path, database_url: str, **sections: Mapping[str, Any]) -> None:
         """`sections` are further tables of settings.toml: ``server={"workers": 2}``."""
         self.folder = folder
@@ -46,7 +51,7 @@ class Installation:
 
     def command(self, *words: str) -> list[str]:
         """How the program is called with these words."""
-        return [sys.executable, str(ROOT / "main.py"), *words]
+        return [*PROGRAM, *words]
 
     def env(self) -> dict[str, str]:
         """This process's environment without anything of Tessera's; then `environ`."""
@@ -57,15 +62,13 @@ class Installation:
         self, *words: str, stdin: str = "", seconds: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """A verb of the command line, to its end."""
-        return subprocess.run(
+        return prepared.run(
             self.command(*words),
-            cwd=self.folder,
-            env=self.env(),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
+            folder=self.folder,
+            environ=self.env(),
+            given=stdin,
+            seconds=seconds,
+            new=self.measured,
         )
 
     def create_admin(self, email: str = EMAIL, password: str = PASSWORD) -> None:
@@ -78,13 +81,12 @@ class Installation:
         number = next(_numbers)
         log = self.folder / f"serve-{number}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(
+            process = prepared.start(
                 self.command("serve", "--port", "0", *words),
-                cwd=self.folder,
-                env=self.env(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
+                folder=self.folder,
+                environ=self.env(),
+                output=out,
+                new=self.measured,
             )
         return Server(process, log)
 
@@ -122,7 +124,7 @@ def _table(item: tuple[str, Mapping[str, Any]]) -> str:
 class Server:
     """A process that serves."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: Process, log: Path) -> None:
         self.process = process
         self._log = log
         self._url = ""

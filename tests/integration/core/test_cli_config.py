@@ -8,13 +8,12 @@ import pty
 import re
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-MAIN = str(ROOT / "main.py")
+from tests.support import prepared
+from tests.support.prepared import PROGRAM
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -25,14 +24,8 @@ def _environment(**more: str) -> dict[str, str]:
 def _run(
     folder: Path, *arguments: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, MAIN, *arguments],
-        cwd=folder,
-        env=_environment(**(env or {})),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return prepared.run(
+        [*PROGRAM, *arguments], folder=folder, environ=_environment(**(env or {})), seconds=60
     )
 
 
@@ -164,7 +157,7 @@ def test_the_table_fits_a_hundred_columns(folder: Path) -> None:
     """On a terminal of 100 columns it is a table, and no line is broken by the terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, MAIN, "config", "show", "--origin"],
+        [*PROGRAM, "config", "show", "--origin"],
         cwd=folder,
         env=_environment(TERM="xterm", TESSERA_SERVER__PORT="9"),
         stdout=theirs,

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.support import prepared
 from tests.support.plants import Garden, minimal, with_route
+from tests.support.prepared import PROGRAM
 
 ROOT = Path(__file__).parents[3]
 FAILING_MIGRATION = """
@@ -60,15 +62,7 @@ def tessera(garden: Garden, tmp_path: Path) -> Any:
     environment["PYTHONPATH"] = str(garden.folder)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(ROOT / "main.py"), *words],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        return prepared.run([*PROGRAM, *words], folder=tmp_path, environ=environment, seconds=100)
 
     return run
 

@@ -5,27 +5,24 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support import prepared
+from tests.support.prepared import PROGRAM
 
 
 def tessera(*words: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """``python main.py …`` in a folder with settings that enable nothing."""
     (cwd / "settings.toml").write_text("")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_")}
-    return subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *words],
-        cwd=cwd,
-        env={**environment, **extra},
-        input="a good long one\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return prepared.run(
+        [*PROGRAM, *words],
+        folder=cwd,
+        environ={**environment, **extra},
+        given="a good long one\n",
+        seconds=60,
     )
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support import prepared
 from tests.support.people import PASSWORD, QUICK, People, Person, people
+from tests.support.prepared import PROGRAM
 
-ROOT = Path(__file__).parents[4]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -25,15 +25,12 @@ def command_in(folder: Path, database_url: str) -> Command:
     )
 
     def run(*arguments: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(ROOT / "main.py"), "users", "create-admin", *arguments],
-            cwd=folder,
-            env={**os.environ, "TESSERA_DATABASE__URL": database_url},
-            input=password + "\n",
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        return prepared.run(
+            [*PROGRAM, "users", "create-admin", *arguments],
+            folder=folder,
+            environ={**os.environ, "TESSERA_DATABASE__URL": database_url},
+            given=password + "\n",
+            seconds=60,
         )
 
     return run
