@@ -16,7 +16,7 @@ from typing import NoReturn
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from dev.servers.base import Missing
+from dev.servers.base import Missing, free_port
 from dev.servers.kafka import KAFKA, Broker, jars
 
 
@@ -106,7 +106,7 @@ def private_broker(*, started: bool = True, more: str = "") -> Iterator[Broker]:
 
 @contextmanager
 def _block_of_ports() -> Iterator[int]:
-    """The second of a hundred ports that nobody else has before the end, in whatever process.
+    """The first free of a hundred ports that no test has before the end, in whatever process.
 
     A broker binds its ports seconds after they were looked for, and again after it was killed.
     They are below those that clients get, and whoever holds the first port of a block has it all.
@@ -117,7 +117,7 @@ def _block_of_ports() -> Iterator[int]:
                 held.bind(("127.0.0.1", block))
             except OSError:
                 continue
-            yield block + 1
+            yield free_port(block + 1)
             return
     raise Missing("somebody holds every block of ports from 20000 to 30000")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 import textwrap
 from pathlib import Path
@@ -45,6 +45,8 @@ class Garden:
         target = self.folder / package / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(textwrap.dedent(content))
+        if target.suffix == ".py":  # one of the same length and second would count as compiled
+            Path(importlib.util.cache_from_source(str(target))).unlink(missing_ok=True)
 
     def stand_in(self, folder: Path) -> None:
         """Make a folder the working folder until the test ends."""

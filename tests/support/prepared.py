@@ -4,7 +4,8 @@ Of a start's two seconds more than one goes into the imports of what others have
 interpreter a test process has done them (`prepared_main`), and each program is a fork of it: a
 process of its own that reads its settings, imports the project's code and is killed like any other.
 What measures and the long runs take new interpreters (dev/test says ``TESSERA_TEST_PREPARED=no``),
-as do `make run` and the tests of wheels.
+as do `make run` and the tests of wheels: who forgets an import that another library does sees it
+there alone.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ print(json.dumps({
 print("an error", file=sys.stderr)
 sys.exit(7)
 """
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prepared on Linux alone")
 Way = Callable[[str], list[str]]
 
 
