@@ -72,10 +72,9 @@ class Lifecycle:
 
     async def begin(self, settings: Settings) -> None:
         """Make the first generation current. Raises Refused."""
-        if copies.can_be_made():  # not once there is the thread of a worker
-            excluded = preflight.failures_of(settings, copying=True)
-        else:
-            excluded = await self._worker.run(preflight.failures_of, settings)
+        # Not once there is the worker's thread: a copy is made before it, and waited for by it.
+        failures = preflight.begin(settings, copying=copies.can_be_made())
+        excluded = await self._worker.run(failures)
         self._current = await self._make(settings, excluded)
         _tell(self._current)
 

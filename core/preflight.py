@@ -22,9 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import structlog
 
@@ -35,6 +36,7 @@ from core.marks import Fingerprints
 from core.settings_errors import is_secret
 
 if TYPE_CHECKING:
+    from core.copies import Copy
     from core.settings import Settings
     from core.trials import Question
 
@@ -56,20 +58,26 @@ def wanted(settings: Settings, *, unset: bool | None = None) -> bool:
     return settings.app.environment != "test" if chosen is None else chosen
 
 
-def failures_of(
-    settings: Settings, *, unset: bool | None = None, copying: bool = False
-) -> dict[str, ModuleFailure]:
-    """The enabled modules that must not be loaded; none where no preflight is `wanted`.
+def failures_of(settings: Settings, *, unset: bool | None = None) -> dict[str, ModuleFailure]:
+    """The enabled modules that must not be loaded; none where no preflight is `wanted`. Blocks."""
+    return begin(settings, unset=unset)()
 
-    `copying` says that this process has loaded core and no module yet, and that copies of it can
-    be made (`core.copies`): the child is one, which is spared a second's imports.
+
+def begin(
+    settings: Settings, *, unset: bool | None = None, copying: bool = False
+) -> Callable[[], dict[str, ModuleFailure]]:
+    """Begin to look for them; what it gives waits for the end, and gives the failures.
+
+    `copying` says that copies of this process can be made (`core.copies`): where it has loaded none
+    of the modules yet the child is one, which is spared a second's imports.
     """
     if not wanted(settings, unset=unset):
-        return {}
+        return dict
     enabled = _enabled(settings)
     failures = marks.recall({m.id: fingerprint(m, settings) for m in enabled})
     strangers = [m for m in enabled if not _is_ours(m) and m.id not in failures]
-    return failures | inspect(strangers, settings, copying=copying)
+    rest = _begin(strangers, settings, kept=KEPT, copying=copying)
+    return lambda: failures | rest()
 
 
 def fingerprints_of(settings: Settings) -> tuple[Fingerprints, Fingerprints]:
@@ -97,18 +105,37 @@ def inspect(
 ) -> dict[str, ModuleFailure]:
     """The modules that must not be loaded into this process, each with its reason. Blocks.
 
-    `copying` as `failures_of` has it.
+    `copying` as `begin` has it.
     """
+    return _begin(modules, settings, kept=kept, copying=copying)()
+
+
+def _begin(
+    modules: Sequence[Found], settings: Settings, *, kept: Path, copying: bool
+) -> Callable[[], dict[str, ModuleFailure]]:
     prints = {module.id: fingerprint(module, settings) for module in modules}
     known = _Known(kept)
     reasons = {i: why for i, mark in prints.items() if (why := known.reason(i, mark))}
-    unknown = [i for i, mark in prints.items() if i not in reasons and not known.passed(i, mark)]
+    unknown = [m for m in modules if m.id not in reasons and not known.passed(m.id, prints[m.id])]
+    end = None
     if unknown:
-        passed, failed = _try(unknown, settings, copying=copying)
-        known.note(prints, passed=passed, failed=failed)
-        reasons |= failed
-    limit = f" {settings.app.preflight_seconds:g} s"
-    return {name: _failure(name, why, slow=limit in why) for name, why in reasons.items()}
+        copying = copying and not any(map(_is_loaded, unknown))
+        end = _begin_trying([module.id for module in unknown], settings, copying=copying)
+
+    def rest() -> dict[str, ModuleFailure]:
+        if end is not None:
+            passed, failed = end()
+            known.note(prints, passed=passed, failed=failed)
+            reasons.update(failed)
+        limit = f" {settings.app.preflight_seconds:g} s"
+        return {name: _failure(name, why, slow=limit in why) for name, why in reasons.items()}
+
+    return rest
+
+
+def _is_loaded(module: Found) -> bool:
+    """Whether this process has begun to import it, in part or whole."""
+    return module_of(module.entry_points[0]).partition(".")[0] in sys.modules
 
 
 def _failure(name: str, reason: str, *, slow: bool) -> ModuleFailure:
@@ -152,27 +179,42 @@ def _place(dotted: str) -> Path | None:
     return file if file and file.is_file() else None
 
 
-def _try(
+def _begin_trying(
     names: Sequence[str], settings: Settings, *, copying: bool
-) -> tuple[list[str], dict[str, str]]:
-    """Run the child: the modules that passed, and those at fault with the reason."""
+) -> Callable[[], tuple[list[str], dict[str, str]]]:
+    """Have a child try these; what it gives waits for those that passed, and those at fault."""
     from core import trials
 
     question = trials.Question(settings, list(names), settings.app.preflight_seconds)
+    try:
+        told = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the child
+        copy = trials.answer_in_copy(question, told.fileno()) if copying else None
+    except OSError as error:
+        return partial(_untried, error)
+    return partial(_end_trying, question, told, copy)
+
+
+def _end_trying(
+    question: Question, told: IO[bytes], copy: Copy | None
+) -> tuple[list[str], dict[str, str]]:
+    """`told` is a file, for a pipe ends only when all have closed it that modules have started."""
     limit = question.alarm_seconds + LATER_SECONDS
     try:
-        # A file, for a pipe ends only when all have closed it that modules have started.
-        with tempfile.TemporaryFile() as told:
-            if copying:
-                trials.answer_in_copy(question, told.fileno(), seconds=limit)
-            else:
+        with told:
+            if copy is None:
                 _answer_in_new_process(question, told.fileno(), seconds=limit)
+            else:
+                copy.wait(seconds=limit)
             told.seek(0)
             answer = json.load(told)
         return answer["passed"], answer["failed"]
     except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
-        log.warning("modules could not be tried in another process", reason=str(error))
-        return [], {}  # loading here will say why
+        return _untried(error)
+
+
+def _untried(error: Exception) -> tuple[list[str], dict[str, str]]:
+    log.warning("modules could not be tried in another process", reason=str(error))
+    return [], {}  # loading here will say why
 
 
 def _answer_in_new_process(question: Question, told: int, *, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The process in which modules are tried: it imports core once, and forks for each trial.
+"""The process in which modules are tried: it has imported core once, and forks for each trial.
 
 A trial is a rehearsal of some modules in a fork, which may die or fall silent; its last step names
 the module at fault. Modules are tried in a few batches side by side; when one fails, its other
@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fastapi import APIRouter
 
-from core import copies, discovery, plugin, steps
+from core import discovery, plugin, steps
+from core.copies import Copy
 from core.discovery import Found
 from core.patience import Patience
 from core.rehearsal import Meddled, rehearse
@@ -274,18 +275,16 @@ def _answer_into(told: int, question: Question) -> None:
     os.dup2(2, 1)  # what a module prints is not the answer
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.path[:] = map(os.path.abspath, sys.path)  # a rehearsal works in another folder
     found = answer(question)
     with os.fdopen(told, "w") as file:
         json.dump({"passed": found.passed, "failed": found.failed}, file)
 
 
-def answer_in_copy(question: Question, told: int, *, seconds: float) -> None:
-    """Have the answer written into the file `told` by a copy of this process. Blocks.
-
-    Raises OSError as `copies.run` does.
-    """
+def answer_in_copy(question: Question, told: int) -> Copy:
+    """A copy of this process that writes the answer into the file `told`. Raises OSError."""
     _make_a_first_route()  # which both will need
-    copies.run(partial(_answer_into, told, question), keeping=told, seconds=seconds)
+    return Copy(partial(_answer_into, told, question), keeping=told)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ import pytest
 
 from core import preflight
 from core.discovery import find
-from core.errors import ModuleFailure
 from core.settings import Settings
 from tests.support import apps
 from tests.support.apps import serving
 from tests.support.faults import VALIDATING
 from tests.support.plants import Garden, minimal, with_route
+from tests.support.tried import Inspect, by_a_copy, by_a_new_interpreter
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +37,11 @@ def settings_for(database_url: str, *modules: str, **sections: Any) -> Settings:
     return apps.settings_for(database_url, *modules, app=SOON, **sections)
 
 
-def inspect(settings: Settings, kept: Path) -> dict[str, ModuleFailure]:
-    """The preflight of every planted module that the settings enable."""
-    found = find()
-    modules = [found[name] for name in settings.modules if name in found]
-    return preflight.inspect(modules, settings, kept=kept)
+@pytest.fixture(params=[by_a_new_interpreter, by_a_copy])
+def either(request: pytest.FixtureRequest) -> Inspect:
+    """The preflight by either way to make the child; the rest of the tests take the first."""
+    way: Inspect = request.param
+    return way
 
 
 LIFE = """
@@ -70,7 +70,7 @@ def test_a_link_to_nowhere_keeps_nobody_from_starting(
     garden.plant("good", with_route("good"))
     (garden.folder / "planted_good" / ".#module.py").symlink_to("me@here.1234:5678")
     settings = settings_for(sqlite_url, "good")
-    assert inspect(settings, tmp_path / "kept.json") == {}
+    assert by_a_new_interpreter(settings, tmp_path / "kept.json") == {}
     assert preflight.fingerprint(find()["good"], settings)
 
 
@@ -171,18 +171,32 @@ DEADLY = {
 }
 
 
-def test_deadly_modules_are_found_out(garden: Garden, tmp_path: Path) -> None:
+def test_deadly_modules_are_found_out(garden: Garden, tmp_path: Path, either: Inspect) -> None:
     """A module that exits, crashes or hangs at any step of a start is named, with that step."""
     names = {f"bad{number}": fault for number, fault in enumerate(DEADLY)}
     for name, fault in names.items():
         plant(garden, name, DEADLY[fault][0])
     garden.plant("good", with_route("good"))
     settings = settings_for("sqlite+aiosqlite:///unused.db", *names, "good")
-    failures = inspect(settings, tmp_path / "kept.json")
+    failures = either(settings, tmp_path / "kept.json")
     found = {fault: failures[name].reason for name, fault in names.items() if name in failures}
     assert found == {fault: reason for fault, (_, reason) in DEADLY.items()}
     assert "good" not in failures
     assert failures["bad0"].remedy == "mend bad0, or disable it"
+
+
+def test_a_relative_search_path_hides_nothing(
+    garden: Garden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvicorn puts the working folder first as an empty name, and a rehearsal has another one: what
+    a module requires is found all the same, and so is that it hangs."""
+    garden.plant("other", minimal("other"))
+    hangs = LIFE.format(begin=f"    {FOREVER}", end="    pass")
+    garden.plant("bad", minimal("bad", hangs, manifest="requires=('other',)"))
+    settings = settings_for("sqlite+aiosqlite:///unused.db", "other", "bad")
+    monkeypatch.chdir(garden.folder)
+    failures = by_a_copy(settings, tmp_path / "kept.json", before=[""])
+    assert failures["bad"].reason == "its lifespan did not return within 2 s"
 
 
 def plant(garden: Garden, name: str, source: str) -> None:
@@ -220,10 +234,12 @@ def test_an_honest_exception_is_left_to_the_real_start(garden: Garden, tmp_path:
     slow = "    import asyncio; await asyncio.sleep(60)"
     garden.plant("slow", lives(slow).replace('Manifest("bad"', 'Manifest("slow"'))
     settings = settings_for("sqlite+aiosqlite:///unused.db", "bad", "wrong", "slow")
-    assert inspect(settings, tmp_path / "kept.json") == {}
+    assert by_a_new_interpreter(settings, tmp_path / "kept.json") == {}
 
 
-def test_a_rehearsal_touches_nothing_of_the_deployment(garden: Garden, tmp_path: Path) -> None:
+def test_a_rehearsal_touches_nothing_of_the_deployment(
+    garden: Garden, tmp_path: Path, either: Inspect
+) -> None:
     """Tables, files and servers of the deployment are not what a rehearsal works with."""
     seen = tmp_path / "seen"
     begin = f"""
@@ -236,7 +252,7 @@ def test_a_rehearsal_touches_nothing_of_the_deployment(garden: Garden, tmp_path:
     garden.plant("bad", source.replace("life()", "life(context)"))
     url = f"sqlite+aiosqlite:///{tmp_path / 'real.db'}"
     settings = settings_for(url, "bad", redis={"url": "redis://127.0.0.1:1/0"})
-    assert inspect(settings, tmp_path / "kept.json") == {}
+    assert either(settings, tmp_path / "kept.json") == {}
     database, redis, folder = seen.read_text().split()
     assert "tessera-rehearsal" in database
     assert redis == "none"
@@ -261,22 +277,22 @@ def test_a_module_that_passed_is_tried_again_only_when_it_changed(
 
     monkeypatch.setattr(subprocess, "run", counted)
 
-    assert inspect(settings, kept) == inspect(settings, kept) == {}
+    assert by_a_new_interpreter(settings, kept) == by_a_new_interpreter(settings, kept) == {}
     assert len(children) == 1
     other = settings_for("sqlite+aiosqlite:///unused.db", modules={"good": {"points": 2}})
-    assert inspect(other, kept) == {}
+    assert by_a_new_interpreter(other, kept) == {}
     assert len(children) == 2
     garden.file(package, "module.py", EXIT)
     for _ in range(2):  # workers and commands that ask at once ask one child
-        assert "exit code 7" in inspect(settings, kept)["good"].reason
+        assert "exit code 7" in by_a_new_interpreter(settings, kept)["good"].reason
     assert len(children) == 3
 
 
-def test_what_a_module_prints_is_no_step(garden: Garden, tmp_path: Path) -> None:
+def test_what_a_module_prints_is_no_step(garden: Garden, tmp_path: Path, either: Inspect) -> None:
     """A module that writes to standard output cannot pass itself off as having passed."""
     garden.plant("bad", "print('\\tdone', flush=True)\nimport os; os._exit(3)")
     settings = settings_for("sqlite+aiosqlite:///unused.db", "bad")
-    assert "exit code 3" in inspect(settings, tmp_path / "kept.json")["bad"].reason
+    assert "exit code 3" in either(settings, tmp_path / "kept.json")["bad"].reason
 
 
 STARTS = """
@@ -340,7 +356,7 @@ def _runs(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks into /proc")
 def test_what_a_module_starts_neither_delays_nor_outlives_its_trial(
-    garden: Garden, tmp_path: Path
+    garden: Garden, tmp_path: Path, either: Inspect
 ) -> None:
     """Processes that modules start in a trial hold nothing up, and are ended with it."""
     noted = tmp_path / "noted"
@@ -348,7 +364,7 @@ def test_what_a_module_starts_neither_delays_nor_outlives_its_trial(
         plant_starter(garden, name, source, noted)
     settings = settings_for("sqlite+aiosqlite:///unused.db", *STARTERS)
     began = time.monotonic()
-    failures = inspect(settings, tmp_path / "kept.json")
+    failures = either(settings, tmp_path / "kept.json")
     assert time.monotonic() - began < 30
     assert {name: failure.reason for name, failure in failures.items()} == ENDED
     assert len(noted.read_text().split()) >= len(STARTERS)
@@ -363,7 +379,7 @@ def test_one_that_leaves_the_session_holds_nothing_up(garden: Garden, tmp_path: 
     settings = settings_for("sqlite+aiosqlite:///unused.db", "bad")
     began = time.monotonic()
     try:
-        assert inspect(settings, tmp_path / "kept.json") == {}
+        assert by_a_new_interpreter(settings, tmp_path / "kept.json") == {}
         assert time.monotonic() - began < 30
     finally:
         for pid in map(int, noted.read_text().split()):

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.apps import settings_for
 from tests.support.plants import Garden, with_route
 from tests.support.processes import ROOT, Installation
+from tests.support.tried import by_a_copy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no fork, and no /proc, elsewhere")
 
@@ -95,6 +97,15 @@ def test_a_server_that_serves_tries_modules_in_a_new_process(
             assert time.monotonic() < until, server.log
             time.sleep(0.1)
         assert "core.trials" in looks_of(seen)[0]["parent"]
+
+
+def test_no_copy_is_made_where_a_module_is_loaded_already(garden: Garden, tmp_path: Path) -> None:
+    """What it has started there would be missing in the copy: an interpreter tries it anew."""
+    seen = tmp_path / "seen"
+    package = garden.plant("curious", CURIOUS.format(str(seen)) + with_route("curious"))
+    settings = settings_for("sqlite+aiosqlite:///unused.db", "curious")
+    assert by_a_copy(settings, tmp_path / "kept", loaded=[f"{package}.module"]) == {}
+    assert "core.trials" in looks_of(seen)[1]["parent"]
 
 
 def test_a_copy_that_is_lost_keeps_nobody_from_starting(garden: Garden, tmp_path: Path) -> None:
