@@ -86,15 +86,18 @@ class Lifecycle:
         """
         async with self._swapping:
             old, noted = self.current, self._noted
-            with beside_traffic():
+            with contextlib.ExitStack() as beside:
+                beside.enter_context(beside_traffic())
                 excluded = await self._worker.run(preflight.failures_of, settings)
                 new = await self._make(settings, excluded)
                 if lost := _lost(old.registry, new.registry):
                     await self._withdraw(new, noted)
                     told = "; ".join(f"{it.id}: {it.reason}" for it in lost)
                     raise Refused(f"what serves now would fail: {told}")
-            self._current = new
-            retiring = asyncio.create_task(self._retire(old), name="tessera-retire")
+                self._current = new
+                # Until the old one is gone: a full collection would walk both, twice as long.
+                retire = self._retire(old, beside.pop_all())
+            retiring = asyncio.create_task(retire, name="tessera-retire")
             self._retiring.add(retiring)
             retiring.add_done_callback(self._retiring.discard)
         _tell(new)
@@ -121,17 +124,18 @@ class Lifecycle:
         await generation.stop()
         await self._worker.run(dismantle, generation, self._current)
 
-    async def _retire(self, old: Generation) -> None:
-        """Let a replaced generation answer what it has begun, then end it."""
+    async def _retire(self, old: Generation, beside: contextlib.ExitStack) -> None:
+        """Let a replaced generation answer what it has begun, then end it, and `beside` with it."""
         limit = old.settings.server.shutdown_seconds
-        try:
-            async with asyncio.timeout(limit):
-                await old.drained()
-        except TimeoutError:
-            log.warning("requests outlived their generation", count=old.in_flight, seconds=limit)
-        await old.stop()
-        if not old.in_flight:
-            with beside_traffic():
+        with beside:
+            try:
+                async with asyncio.timeout(limit):
+                    await old.drained()
+            except TimeoutError:
+                count = old.in_flight
+                log.warning("requests outlived their generation", count=count, seconds=limit)
+            await old.stop()
+            if not old.in_flight:
                 await self._worker.run(dismantle, old, self._current)
         self._retired += 1
         if self._retired % COLLECT_EVERY == 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi.dependencies import models
 
+from core.courtesy import NEVER
 from core.generation import Generation
 from core.testing import AppFactory, RunningApp
 from tests.support.plants import Garden, minimal, with_route
@@ -83,6 +84,34 @@ def test_routes_go_without_the_collector(garden: Garden, app_factory: AppFactory
     found = [f.cache_info().currsize for f in vars(models).values() if hasattr(f, "cache_info")]
     assert found
     assert max(found) < 100
+
+
+LINGERS = """
+import asyncio
+from contextlib import asynccontextmanager
+
+@hookimpl
+@asynccontextmanager
+async def lifespan(context):
+    yield
+    await asyncio.sleep(0.5)
+"""
+
+
+def test_no_full_collection_begins_while_there_are_two(
+    garden: Garden, app_factory: AppFactory
+) -> None:
+    """It would hold the loop for twice as long: the collector is told to wait until the old one has
+    ended, and not longer."""
+    garden.plant("slow", minimal("slow", LINGERS))
+    app = app_factory(["slow"])
+    usual = gc.get_threshold()
+    lifecycle = app.asgi.lifecycle
+    assert lifecycle is not None
+    app.run(lifecycle.swap, app.settings)
+    assert gc.get_threshold() == (*usual[:2], NEVER)
+    app.run(lifecycle.settled)
+    assert gc.get_threshold() == usual
 
 
 def test_a_router_that_was_made_once_stays_whole(garden: Garden, app_factory: AppFactory) -> None:
