@@ -33,7 +33,7 @@ def can_be_made() -> bool:
     the system's own libraries may not survive it.
     """
     try:
-        return len(os.listdir(PROCESS / "task")) == 1  # noqa: PTH208 - only how many
+        return len([*(PROCESS / "task").iterdir()]) == 1
     except OSError:
         return False
 

@@ -74,9 +74,10 @@ def begin(
     if not wanted(settings, unset=unset):
         return dict
     enabled = _enabled(settings)
-    failures = marks.recall({m.id: fingerprint(m, settings) for m in enabled})
+    prints = {module.id: fingerprint(module, settings) for module in enabled}
+    failures = marks.recall(prints)
     strangers = [m for m in enabled if not _is_ours(m) and m.id not in failures]
-    rest = _begin(strangers, settings, kept=KEPT, copying=copying)
+    rest = _begin(strangers, prints, settings, copying=copying)
     return lambda: failures | rest()
 
 
@@ -100,22 +101,11 @@ def _enabled(settings: Settings) -> list[Found]:
     return [found[n] for n, s in settings.modules.items() if s.enabled and n in found]
 
 
-def inspect(
-    modules: Sequence[Found], settings: Settings, *, kept: Path = KEPT, copying: bool = False
-) -> dict[str, ModuleFailure]:
-    """The modules that must not be loaded into this process, each with its reason. Blocks.
-
-    `copying` as `begin` has it.
-    """
-    return _begin(modules, settings, kept=kept, copying=copying)()
-
-
 def _begin(
-    modules: Sequence[Found], settings: Settings, *, kept: Path, copying: bool
+    modules: Sequence[Found], prints: Fingerprints, settings: Settings, *, copying: bool
 ) -> Callable[[], dict[str, ModuleFailure]]:
-    prints = {module.id: fingerprint(module, settings) for module in modules}
-    known = _Known(kept)
-    reasons = {i: why for i, mark in prints.items() if (why := known.reason(i, mark))}
+    known = _Known(KEPT)
+    reasons = {m.id: why for m in modules if (why := known.reason(m.id, prints[m.id]))}
     unknown = [m for m in modules if m.id not in reasons and not known.passed(m.id, prints[m.id])]
     end = None
     if unknown:

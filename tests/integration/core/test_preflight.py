@@ -70,7 +70,7 @@ def test_a_link_to_nowhere_keeps_nobody_from_starting(
     garden.plant("good", with_route("good"))
     (garden.folder / "planted_good" / ".#module.py").symlink_to("me@here.1234:5678")
     settings = settings_for(sqlite_url, "good")
-    assert by_a_new_interpreter(settings, tmp_path / "kept.json") == {}
+    assert by_a_new_interpreter(settings) == {}
     assert preflight.fingerprint(find()["good"], settings)
 
 
@@ -178,7 +178,7 @@ def test_deadly_modules_are_found_out(garden: Garden, tmp_path: Path, either: In
         plant(garden, name, DEADLY[fault][0])
     garden.plant("good", with_route("good"))
     settings = settings_for("sqlite+aiosqlite:///unused.db", *names, "good")
-    failures = either(settings, tmp_path / "kept.json")
+    failures = either(settings)
     found = {fault: failures[name].reason for name, fault in names.items() if name in failures}
     assert found == {fault: reason for fault, (_, reason) in DEADLY.items()}
     assert "good" not in failures
@@ -195,7 +195,7 @@ def test_a_relative_search_path_hides_nothing(
     garden.plant("bad", minimal("bad", hangs, manifest="requires=('other',)"))
     settings = settings_for("sqlite+aiosqlite:///unused.db", "other", "bad")
     monkeypatch.chdir(garden.folder)
-    failures = by_a_copy(settings, tmp_path / "kept.json", before=[""])
+    failures = by_a_copy(settings, before=[""])
     assert failures["bad"].reason == "its lifespan did not return within 2 s"
 
 
@@ -234,7 +234,7 @@ def test_an_honest_exception_is_left_to_the_real_start(garden: Garden, tmp_path:
     slow = "    import asyncio; await asyncio.sleep(60)"
     garden.plant("slow", lives(slow).replace('Manifest("bad"', 'Manifest("slow"'))
     settings = settings_for("sqlite+aiosqlite:///unused.db", "bad", "wrong", "slow")
-    assert by_a_new_interpreter(settings, tmp_path / "kept.json") == {}
+    assert by_a_new_interpreter(settings) == {}
 
 
 def test_a_rehearsal_touches_nothing_of_the_deployment(
@@ -252,7 +252,7 @@ def test_a_rehearsal_touches_nothing_of_the_deployment(
     garden.plant("bad", source.replace("life()", "life(context)"))
     url = f"sqlite+aiosqlite:///{tmp_path / 'real.db'}"
     settings = settings_for(url, "bad", redis={"url": "redis://127.0.0.1:1/0"})
-    assert either(settings, tmp_path / "kept.json") == {}
+    assert either(settings) == {}
     database, redis, folder = seen.read_text().split()
     assert "tessera-rehearsal" in database
     assert redis == "none"
@@ -266,7 +266,6 @@ def test_a_module_that_passed_is_tried_again_only_when_it_changed(
 ) -> None:
     """The result is kept while files and settings are the same; a change brings the child back."""
     package = garden.plant("good", with_route("good"))
-    kept = tmp_path / "kept.json"
     settings = settings_for("sqlite+aiosqlite:///unused.db", "good")
     children: list[object] = []
     run = subprocess.run
@@ -277,14 +276,14 @@ def test_a_module_that_passed_is_tried_again_only_when_it_changed(
 
     monkeypatch.setattr(subprocess, "run", counted)
 
-    assert by_a_new_interpreter(settings, kept) == by_a_new_interpreter(settings, kept) == {}
+    assert by_a_new_interpreter(settings) == by_a_new_interpreter(settings) == {}
     assert len(children) == 1
     other = settings_for("sqlite+aiosqlite:///unused.db", modules={"good": {"points": 2}})
-    assert by_a_new_interpreter(other, kept) == {}
+    assert by_a_new_interpreter(other) == {}
     assert len(children) == 2
     garden.file(package, "module.py", EXIT)
     for _ in range(2):  # workers and commands that ask at once ask one child
-        assert "exit code 7" in by_a_new_interpreter(settings, kept)["good"].reason
+        assert "exit code 7" in by_a_new_interpreter(settings)["good"].reason
     assert len(children) == 3
 
 
@@ -292,7 +291,7 @@ def test_what_a_module_prints_is_no_step(garden: Garden, tmp_path: Path, either:
     """A module that writes to standard output cannot pass itself off as having passed."""
     garden.plant("bad", "print('\\tdone', flush=True)\nimport os; os._exit(3)")
     settings = settings_for("sqlite+aiosqlite:///unused.db", "bad")
-    assert "exit code 3" in either(settings, tmp_path / "kept.json")["bad"].reason
+    assert "exit code 3" in either(settings)["bad"].reason
 
 
 STARTS = """
@@ -364,7 +363,7 @@ def test_what_a_module_starts_neither_delays_nor_outlives_its_trial(
         plant_starter(garden, name, source, noted)
     settings = settings_for("sqlite+aiosqlite:///unused.db", *STARTERS)
     began = time.monotonic()
-    failures = either(settings, tmp_path / "kept.json")
+    failures = either(settings)
     assert time.monotonic() - began < 30
     assert {name: failure.reason for name, failure in failures.items()} == ENDED
     assert len(noted.read_text().split()) >= len(STARTERS)
@@ -379,7 +378,7 @@ def test_one_that_leaves_the_session_holds_nothing_up(garden: Garden, tmp_path: 
     settings = settings_for("sqlite+aiosqlite:///unused.db", "bad")
     began = time.monotonic()
     try:
-        assert by_a_new_interpreter(settings, tmp_path / "kept.json") == {}
+        assert by_a_new_interpreter(settings) == {}
         assert time.monotonic() - began < 30
     finally:
         for pid in map(int, noted.read_text().split()):

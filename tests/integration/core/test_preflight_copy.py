@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -14,7 +13,7 @@ import pytest
 
 from tests.support.apps import settings_for
 from tests.support.plants import Garden, with_route
-from tests.support.processes import ROOT, Installation
+from tests.support.processes import Installation
 from tests.support.tried import by_a_copy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no fork, and no /proc, elsewhere")
@@ -56,7 +55,7 @@ def planted(folder: Path, garden: Garden, *modules: str) -> Installation:
     """An installation in which these of a garden's modules live."""
     sections = {f"modules.{name}": {"enabled": True} for name in modules}
     made = Installation(folder, f"sqlite+aiosqlite:///{folder / 'tessera.db'}", **sections)
-    made.environ = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(garden.folder)])}
+    made.environ["PYTHONPATH"] = str(garden.folder)
     return made
 
 
@@ -99,12 +98,15 @@ def test_a_server_that_serves_tries_modules_in_a_new_process(
         assert "core.trials" in looks_of(seen)[0]["parent"]
 
 
-def test_no_copy_is_made_where_a_module_is_loaded_already(garden: Garden, tmp_path: Path) -> None:
+def test_no_copy_is_made_where_a_module_is_loaded_already(
+    garden: Garden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it has started there would be missing in the copy: an interpreter tries it anew."""
     seen = tmp_path / "seen"
     package = garden.plant("curious", CURIOUS.format(str(seen)) + with_route("curious"))
     settings = settings_for("sqlite+aiosqlite:///unused.db", "curious")
-    assert by_a_copy(settings, tmp_path / "kept", loaded=[f"{package}.module"]) == {}
+    monkeypatch.chdir(tmp_path)
+    assert by_a_copy(settings, loaded=[f"{package}.module"]) == {}
     assert "core.trials" in looks_of(seen)[1]["parent"]
 
 

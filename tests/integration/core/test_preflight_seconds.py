@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from core import preflight
-from core.discovery import find
 from core.errors import ModuleFailure
 from tests.support.apps import settings_for
 from tests.support.plants import Garden, with_route
@@ -31,26 +30,25 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
 
 
-def inspect(kept: Path, *, seconds: float) -> dict[str, ModuleFailure]:
+def inspect(*, seconds: float) -> dict[str, ModuleFailure]:
     """The preflight of `heavy`, a step of which may take so long."""
     app = {"preflight_seconds": seconds}
     settings = settings_for("sqlite+aiosqlite:///unused.db", "heavy", app=app)
-    return preflight.inspect([find()["heavy"]], settings, kept=kept)
+    return preflight.failures_of(settings, unset=True)
 
 
 @pytest.mark.parametrize("heavy", [WORKS, SLEEPS], ids=["works", "sleeps"])
 def test_a_heavy_import_is_refused_with_the_setting_and_passes_once_it_is_raised(
-    garden: Garden, tmp_path: Path, heavy: str
+    garden: Garden, heavy: str
 ) -> None:
     """The remedy names the setting; a higher one counts at once, though the verdict is fresh."""
     garden.plant("heavy", heavy.format(1.5) + with_route("heavy"))
-    kept = tmp_path / "kept.json"
     for _ in range(2):  # the second time it is only remembered
-        failure = inspect(kept, seconds=0.5)["heavy"]
+        failure = inspect(seconds=0.5)["heavy"]
         assert "0.5 s" in failure.reason
         assert "its import" in failure.reason
         assert failure.remedy == "mend heavy, disable it, or raise app.preflight_seconds"
-    assert inspect(kept, seconds=20) == {}
+    assert inspect(seconds=20) == {}
 
 
 def test_what_passed_the_rehearsal_so_passes_the_watchdog(
