@@ -27,20 +27,24 @@ def empty_endpoint(options: Options) -> Figure:
     """An empty endpoint through everything that is on by default."""
     figure = Figure("An empty endpoint")
     with scratch() as folder:
+        uncounted = contenders.tessera_with_hello(folder / "uncounted")
+        off = {**uncounted.environ, "TESSERA_SERVER__METRICS": "false"}
         wanted = (
             contenders.bare(),
             contenders.plain(),
-            contenders.tessera_with_hello(folder),
+            contenders.tessera_with_hello(folder / "usual"),
+            replace(uncounted, name="Tessera, /metrics off", environ=off),
             contenders.litestar(),
             contenders.tutorial(),
         )
         with running(*wanted) as servers:
             cases = [Case(server.contender.name, server, Load(["/v1/hello"])) for server in servers]
             figure.series = measured(cases, options)
-    bare, plain, ours, litestar, tutorial = figure.series
+    bare, plain, ours, uncounted_ours, litestar, tutorial = figure.series
     figure.verdicts = [
         faster(ours, plain, claim="empty endpoint: Tessera / plain FastAPI", bound=0.85),
         faster(plain, bare, claim=RIG_CLAIM),
+        faster(ours, uncounted_ours, claim="empty endpoint: /metrics on / off"),
         faster(ours, litestar, claim="empty endpoint: Tessera / Litestar"),
         faster(ours, tutorial, claim="empty endpoint: Tessera / tutorial style"),
     ]
