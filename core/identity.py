@@ -17,6 +17,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from core.errors import Forbidden, Problem, Unauthenticated, Unavailable
+from core.request import SCOPE_REQUEST, RequestInfo
 
 log = structlog.get_logger("tessera.identity")
 
@@ -112,6 +113,9 @@ async def identify(connection: HTTPConnection) -> Principal | None:
             _refuse_stranger(found, authenticator)
             break
     scope[SCOPE_PRINCIPAL] = found
+    request: RequestInfo | None = scope.get(SCOPE_REQUEST)
+    if request is not None and found is not None:
+        request.user = found.id  # on every log line from here on
     return found
 
 

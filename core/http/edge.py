@@ -21,7 +21,6 @@ from core.http.body import BODY_HEADERS, BodyLimit
 from core.http.cors import Cors
 from core.http.problems import problem_response
 from core.http.version import first_segment
-from core.identity import SCOPE_PRINCIPAL
 from core.request import SCOPE_REQUEST, RequestInfo, current_request, request_id_from
 from core.steps import is_cancelled
 from core.tracing import sane
@@ -122,7 +121,7 @@ class Edge:
         except BaseException as error:  # a route may raise anything, CancelledError included
             if _is_ended(error, info):
                 raise
-            _note(info, child)
+            _note_route(info, child)
             # Starlette's error layer raises again after it has answered, for the server's log.
             log.exception("request failed", path=info.path, method=info.method)
             if scope["type"] != "http" or (begun and not ended):
@@ -131,7 +130,7 @@ class Edge:
                 await self._failure({**scope, SCOPE_REQUEST: info}, receive, send_with_headers)
         finally:
             generation.leave()
-            _note(info, child)
+            _note_route(info, child)
             if self._metrics is not None:
                 self._metrics.observe(info, perf_counter() - started)
             if self._access:
@@ -235,12 +234,10 @@ def _is_ended(error: BaseException, info: RequestInfo) -> bool:
     return is_cancelled(error)
 
 
-def _note(info: RequestInfo, scope: Scope) -> None:
-    """Take from the served scope what the log wants to know."""
-    principal = scope.get(SCOPE_PRINCIPAL)
-    if principal is not None:
-        info.user = principal.id
-    info.route = getattr(scope.get("route"), "path", None)
+def _note_route(info: RequestInfo, scope: Scope) -> None:
+    """The route of what Starlette's own routing answered."""
+    if info.route is None:
+        info.route = getattr(scope.get("route"), "path", None)
 
 
 def _write_access_line(info: RequestInfo, started: float) -> None:

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from core.errors import NotFound
 from core.http.problems import problem_response
 from core.identity import Access, is_public_marker
+from core.request import SCOPE_REQUEST
 
 _PLAIN = {
     APIRoute: (APIRoute.matches, APIRoute.handle),
@@ -49,8 +50,10 @@ class Entry:
         "app",
         "calls",
         "context",
+        "endpoint",
         "methods",
         "path",
+        "route",
         "slashes",
     )
 
@@ -64,6 +67,9 @@ class Entry:
         self.calls = tuple(dependencies_of(dependant)) if dependant else ()
         self.access = _access(self.calls)
         self.app: ASGIApp = context.app
+        # A context looks these two up through its properties, each time anew.
+        self.endpoint = context.endpoint
+        self.route: str | None = getattr(context, "path", None)
         self._convertors = dict(getattr(context, "param_convertors", None) or {})
         self._regex = getattr(context, "path_regex", None) if self._convertors else None
         greedy = any(isinstance(c, PathConvertor) for c in self._convertors.values())
@@ -92,7 +98,7 @@ class Entry:
     @property
     def place(self) -> str:
         """``file:line`` of the function; its name where it has none."""
-        endpoint: Any = self.context.endpoint
+        endpoint: Any = self.endpoint
         code = getattr(inspect.unwrap(endpoint), "__code__", None) if endpoint else None
         if code is None:
             return str(getattr(endpoint, "__qualname__", endpoint))
@@ -160,8 +166,9 @@ class RouteTable:
             methods = entry.methods
             if (methods is None) if method is None else (methods is not None and method in methods):
                 scope["path_params"] = parameters
-                scope["endpoint"] = entry.context.endpoint
+                scope["endpoint"] = entry.endpoint
                 scope["route"] = entry.context
+                scope[SCOPE_REQUEST].route = entry.route
                 await entry.app(scope, receive, send)
                 return
             allowed |= methods or set()

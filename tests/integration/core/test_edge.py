@@ -43,6 +43,13 @@ SOURCE = minimal(
         async def write(body: Annotated[dict[str, str], Body()]) -> dict[str, str]:
             return body
 
+        @router.get("/note/{name}")
+        async def note(name: str) -> str:
+            import structlog
+
+            structlog.get_logger("demo").info("noted")
+            return name
+
         @router.get("/fail/now")
         async def fail() -> int:
             raise RuntimeError("the password is hunter2")
@@ -154,6 +161,15 @@ def test_the_fault_is_logged_with_the_request(
     assert (fault["request_id"], fault["route"]) == ("find-me", "/demo/fail/now")
     access = next(line for line in lines if line["event"] == "request")
     assert (access["status"], access["module"], access["version"]) == (500, "demo", "v1")
+
+
+def test_a_line_of_a_route_says_which(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    """What a module logs while it answers names request, version, module and route already."""
+    client.get("/v2/demo/note/this", headers={"X-Request-ID": "find-me"})
+    lines = [r.msg for r in caplog.records if isinstance(r.msg, dict)]
+    noted = next(line for line in lines if line["event"] == "noted")
+    named = [noted[name] for name in ("request_id", "version", "module", "route")]
+    assert named == ["find-me", "v2", "demo", "/demo/note/{name}"]
 
 
 @pytest.mark.parametrize("header", ["with space", "x" * 129, "new\tline", "ü", "<script>"])

@@ -12,11 +12,14 @@ from tests.support.plants import Garden, minimal
 from tests.support.processes import Installation
 
 WHO = """
+import structlog
+
 def make():
     router = APIRouter(prefix="/guest")
 
     @router.get("", dependencies=[requires("guest:look")])
     async def read(principal: CurrentPrincipal) -> int:
+        structlog.get_logger("guest").info("looked")
         return principal.id
 
     return router
@@ -29,8 +32,11 @@ def routers(version): return [make()]
 """
 
 
-def test_authenticators_say_who_calls(garden: Garden, sqlite_url: str) -> None:
-    """The first authenticator that knows the caller decides, and the schema shows its scheme."""
+def test_authenticators_say_who_calls(
+    garden: Garden, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first authenticator that knows the caller decides, and the schema shows its scheme; what
+    the route logs from then on names the user."""
     asks = """
     class ByHeader:
         scheme = {"type": "apiKey", "in": "header", "name": "X-Key"}
@@ -53,6 +59,10 @@ def test_authenticators_say_who_calls(garden: Garden, sqlite_url: str) -> None:
         assert client.get("/v1/guest", headers={"X-Role": "looker"}).json() == 7
         schemes = client.get("/v2/openapi.json").json()["components"]["securitySchemes"]
         assert schemes["guest"]["name"] == "X-Key"
+    lines = [it.msg for it in caplog.records if isinstance(it.msg, dict)]
+    assert [it["user"] for it in lines if it["event"] == "looked"] == [7]
+    answered = [it for it in lines if it["event"] == "request" and it["path"] == "/v1/guest"]
+    assert [(it["status"], it.get("user")) for it in answered] == [(401, None), (403, 7), (200, 7)]
 
 
 @pytest.mark.parametrize(
