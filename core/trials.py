@@ -1,8 +1,9 @@
 """The process in which modules are tried: it has imported core once, and forks for each trial.
 
 A trial is a rehearsal of some modules in a fork, which may die or fall silent; its last step names
-the module at fault. Modules are tried in a few batches side by side; when one fails, its other
-modules are tried alone, so that however many hang, it takes the time of two. What a module starts
+the module at fault. Modules are tried in a few batches side by side; when one fails, or says
+nothing for a while, its other modules are tried alone, so that however many hang, it takes little
+more than the time of one. What a module starts
 in it may outlive it and hold its pipe open: a trial ends with its own process, in a session that is
 ended with it.
 
@@ -22,7 +23,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,8 @@ FOR_MODULES = plugin
 """What every module imports: imported here, it is core's time and not the first module's."""
 BATCHES = 8
 """How many the modules are divided into: each costs a fork, and the pages that it touches."""
+DOUBT = 0.25
+"""After this part of a step's time the other modules of a trial are tried alone beside it."""
 AT_ONCE = 16
 """Trials side by side; one that hangs costs no processor time, or is soon ended."""
 Batch = Sequence[str]
@@ -85,7 +88,7 @@ class Trial:
 
     def __init__(self, question: Question, names: Batch, found: Mapping[str, Found]) -> None:
         self.names = names
-        self.passed = self.silent = False
+        self.passed = self.silent = self._wavered = False
         self._module = self._doing = ""
         self._rest = b""
         self._code: int | None = None
@@ -103,7 +106,7 @@ class Trial:
             )
             _rehearse(try_here, names, theirs, question.alarm_seconds)
         os.close(theirs)
-        self._patience = self._patient()
+        self._wait_anew()
 
     def read(self) -> bool:
         """Take what it says; False when it has ended."""
@@ -113,7 +116,7 @@ class Trial:
             self.passed = self.passed or line == DONE
             self._module, _, self._doing = line.decode().partition("\t")
         if lines:
-            self._patience = self._patient()
+            self._wait_anew()
         return bool(said) and not self.passed
 
     def gone(self) -> bool:
@@ -128,6 +131,17 @@ class Trial:
         """Whether it has said nothing for too long."""
         self.silent = self._patience.ends(started=bool(self._module))
         return self.silent
+
+    def wavers(self) -> bool:
+        """Whether a trial of several has said nothing for some time; told once."""
+        if not self._wavered and len(self.names) > 1:
+            self._wavered = self._doubt.ends(started=bool(self._module))
+            return self._wavered
+        return False
+
+    def others(self) -> list[str]:
+        """Its modules without the one that it is at."""
+        return [name for name in self.names if name != self._module]
 
     def end(self) -> tuple[str, str] | None:
         """Clear it away with all that it started; (module, reason) when one is at fault."""
@@ -154,8 +168,9 @@ class Trial:
             self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self._code
 
-    def _patient(self) -> Patience:
-        return Patience(self.pid, seconds=self._seconds)
+    def _wait_anew(self) -> None:
+        self._patience = Patience(self.pid, seconds=self._seconds)
+        self._doubt = Patience(self.pid, seconds=self._seconds * DOUBT)
 
 
 def _rehearse(try_here: Callable[[], None], names: Batch, pipe: int, alarm: float) -> NoReturn:
@@ -195,14 +210,7 @@ def _rehearse_or_tell(
 
 def answer(question: Question) -> Answer:
     """Try every module, in batches side by side, and alone where a batch failed. Blocks."""
-    found = Answer()
-    running: dict[int, Trial] = {}
-    try:
-        _try_all(question, found, running, installed=_ready())
-    finally:
-        for trial in running.values():  # Ctrl-C does not reach their sessions
-            trial.end()
-    return found
+    return _Trials(question, _ready()).run()
 
 
 def _ready() -> Mapping[str, Found]:
@@ -222,35 +230,69 @@ def _first(number: int) -> int:
     return number
 
 
-def _try_all(
-    question: Question,
-    found: Answer,
-    running: dict[int, Trial],
-    *,
-    installed: Mapping[str, Found],
-) -> None:
-    waiting = [batch for i in range(BATCHES) if (batch := question.names[i::BATCHES])]
-    with selectors.DefaultSelector() as selector:
-        while waiting or running:
-            while waiting and len(running) < AT_ONCE:
-                trial = Trial(question, waiting.pop(0), installed)
-                running[trial.pipe] = trial
-                selector.register(trial.pipe, selectors.EVENT_READ)
-            for trial in _ended(selector, running):
-                selector.unregister(trial.pipe)
-                del running[trial.pipe]
-                _take(found, trial)
-                if not trial.passed and len(trial.names) > 1:
-                    waiting += [[name] for name in trial.names if name not in found.failed]
+class _Trials:
+    """All trials of one question: of batches, and of modules alone where their batch failed.
 
+    Alone already when the batch has said nothing for a while: where two of its modules hang, their
+    times pass side by side, and where none does, some forks were made in vain.
+    """
 
-def _take(found: Answer, trial: Trial) -> None:
-    """What a trial that has ended tells of its modules."""
-    fault = trial.end()
-    if trial.passed:
-        found.passed.extend(trial.names)
-    if fault is not None:
-        found.failed.setdefault(*fault)
+    def __init__(self, question: Question, installed: Mapping[str, Found]) -> None:
+        self._question = question
+        self._installed = installed
+        self._answer = Answer()
+        self._passed: set[str] = set()
+        self._waiting = [batch for i in range(BATCHES) if (batch := question.names[i::BATCHES])]
+        self._alone: set[str] = set()
+        self._running: dict[int, Trial] = {}
+
+    def run(self) -> Answer:
+        """Until every module has passed, or is at fault."""
+        try:
+            with selectors.DefaultSelector() as selector:
+                while self._waiting or self._running:
+                    self._begin(selector)
+                    for trial in _ended(selector, self._running):
+                        if trial.pipe in self._running:  # not dropped a moment ago
+                            self._end(trial, selector)
+                    for trial in self._running.values():
+                        if trial.wavers():
+                            self._try_alone(trial.others())
+        finally:
+            for trial in self._running.values():  # Ctrl-C does not reach their sessions
+                trial.end()
+        self._answer.passed = sorted(self._passed - {*self._answer.failed})
+        return self._answer
+
+    def _begin(self, selector: selectors.BaseSelector) -> None:
+        while self._waiting and len(self._running) < AT_ONCE:
+            trial = Trial(self._question, self._waiting.pop(0), self._installed)
+            self._running[trial.pipe] = trial
+            selector.register(trial.pipe, selectors.EVENT_READ)
+
+    def _end(self, trial: Trial, selector: selectors.BaseSelector) -> None:
+        """Take what a trial that has ended tells of its modules."""
+        fault = self._clear(trial, selector)
+        if fault is not None:
+            self._answer.failed.setdefault(*fault)
+        if not trial.passed:
+            self._try_alone(trial.names if len(trial.names) > 1 else ())
+            return
+        self._passed.update(trial.names)
+        self._waiting = [names for names in self._waiting if not {*names} <= {*trial.names}]
+        for other in [t for t in self._running.values() if {*t.names} < {*trial.names}]:
+            self._clear(other, selector)
+
+    def _clear(self, trial: Trial, selector: selectors.BaseSelector) -> tuple[str, str] | None:
+        selector.unregister(trial.pipe)
+        del self._running[trial.pipe]
+        return trial.end()
+
+    def _try_alone(self, names: Iterable[str]) -> None:
+        """Each once, at the next opportunity."""
+        fresh = [n for n in names if n not in self._answer.failed and n not in self._alone]
+        self._alone.update(fresh)
+        self._waiting += [[name] for name in fresh]
 
 
 def _ended(selector: selectors.BaseSelector, running: dict[int, Trial]) -> list[Trial]:
