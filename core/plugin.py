@@ -40,7 +40,7 @@ from core.events.subscription import (
     on,
     on_replay,
 )
-from core.extensions import Extension, extension_point
+from core.extensions import Extension, ExtensionFailed, extension_point
 from core.hookspecs import hookimpl
 from core.http.pagination import (
     Cursor,
@@ -84,6 +84,7 @@ __all__ = [
     "Delivery",
     "Event",
     "Extension",
+    "ExtensionFailed",
     "Finding",
     "Forbidden",
     "Id",

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Protocol, Self
 
 from fastapi import Depends
 from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Select, event
@@ -33,6 +33,10 @@ READ_ONLY = "this session only reads, a change would be lost: take WriteSession"
 ENDED = (
     "this session has ended with the block or the request that it was opened for, and what it did "
     "now would be lost: open one of your own with context.write()"
+)
+NOT_YOURS = (
+    "a session ends where it was opened: use the one you were given as it is, without `async with`,"
+    " and begin_nested() to try a part of the work"
 )
 if TYPE_CHECKING:
     from core.events.event import Event
@@ -207,8 +211,24 @@ class EventRecorder(Protocol):
         ...
 
 
+class HeldSyncSession(SyncSession):
+    """What is behind a write session: nobody but its opener ends the transaction, this way either.
+
+    An extension that could would take an order's stock out of the order, or commit it alone.
+    """
+
+    def commit(self) -> NoReturn:
+        """Refused, like all of these."""
+        raise RuntimeError(NOT_YOURS)
+
+    rollback = close = reset = invalidate = commit
+
+
 class WritableSession(Session):
     """One transaction: commits where the block ends, rolls back when it ends with an error."""
+
+    sync_session_class = HeldSyncSession
+    _is_open = False
 
     def __init__(self, engine: AsyncEngine, *, recorder: EventRecorder | None = None) -> None:
         """Without a `recorder` no event can be recorded."""
@@ -256,6 +276,23 @@ class WritableSession(Session):
             raise RuntimeError(ENDED)
         self._after_commit.append(callback)
 
+    async def close(self) -> NoReturn:
+        """Refused, like `reset`, `invalidate` and a second ``async with``."""
+        raise RuntimeError(NOT_YOURS)
+
+    aclose = reset = invalidate = close
+
+    def get_transaction(self) -> NoReturn:
+        """Refused: through it the transaction could be ended as well."""
+        raise RuntimeError(NOT_YOURS)
+
+    async def __aenter__(self) -> Self:
+        """Raises RuntimeError for a session that is open already."""
+        if self._is_open:
+            raise RuntimeError(NOT_YOURS)
+        self._is_open = True
+        return self
+
     async def __aexit__(
         self,
         type_: type[BaseException] | None,
@@ -287,8 +324,11 @@ class WritableSession(Session):
         """SQLAlchemy would begin anew: on SQLite that would keep every other writer waiting."""
         self._has_ended = True
         if self._is_used:
-            await self.close()
+            await self._close()
             del self.sync_session, self._proxied
+
+    async def _close(self) -> None:
+        await greenlet_spawn(SyncSession.close, self.sync_session)
 
     def _commit(self) -> None:
         """In one greenlet, with the events: each hop into another one costs an order 3%."""
@@ -298,7 +338,7 @@ class WritableSession(Session):
             connection = session.connection()
             refuse_lost_transaction(connection)
             self._write_events(connection)
-        session.commit()
+        SyncSession.commit(session)
 
     def _write_events(self, connection: Connection) -> None:
         if self._recorded and self._recorder is not None:

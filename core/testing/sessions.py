@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from core.db.engine import Database
@@ -54,7 +54,7 @@ class KitSession(WritableSession):
     async def finish(self) -> None:
         """Roll back what was not committed, and give the connection back."""
         if self._is_used:
-            await AsyncSession.close(self)
+            await self._close()
         if self._database is not None:
             await self._database.close()
 

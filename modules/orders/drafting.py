@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from core.plugin import (
     Context,
     Extension,
+    ExtensionFailed,
     Unprocessable,
     WritableSession,
     round_half_up,
@@ -20,6 +25,7 @@ from modules.orders.extensions import orders_pricing, orders_veto
 from modules.orders.pricing import MAX_TOTAL
 
 T = TypeVar("T")
+log = structlog.get_logger("tessera.orders")
 
 
 class OwnRates:
@@ -103,10 +109,38 @@ def _held(
     """
 
     async def call(session: WritableSession, draft: OrderDraft) -> T:
-        async with session.begin_nested():
-            return rule(draft, await extension.implementation(session, draft))
+        async with _savepoint(session, extension):
+            kept = rule(draft, await extension.implementation(session, draft))
+            await session.flush()  # what is wrong with its rows is its failure, too
+            return kept
 
     return replace(extension, implementation=call)
+
+
+@asynccontextmanager
+async def _savepoint(
+    session: WritableSession, extension: Extension[..., Any]
+) -> AsyncIterator[None]:
+    """Keep what is done in the block, or nothing of it when it raises.
+
+    Raises ExtensionFailed, whatever the point says, where the order's own transaction is gone: the
+    stock that was taken went with it, or was kept without an order.
+    """
+    whole = session.sync_session.get_transaction()
+    savepoint = await session.begin_nested()
+    end = savepoint.rollback
+    try:
+        yield
+        end = savepoint.commit
+    finally:
+        try:
+            await end()
+            is_whole = whole is None or session.sync_session.get_transaction() is whole
+        except SQLAlchemyError:
+            is_whole = False
+        if not is_whole:
+            log.error("an extension ended the transaction", module=extension.module)
+            raise ExtensionFailed(f"{extension.module} ended the order's transaction.")
 
 
 def _lines_that_may_be(draft: OrderDraft, lines: Any) -> tuple[DraftLine, ...]:

@@ -184,13 +184,30 @@ async def test_savepoint_keeps_the_rest(database: Database) -> None:
     assert await texts(database) == ["kept", "taken"]
 
 
-@pytest.mark.parametrize("step", ["commit", "rollback", "begin"])
+STEPS = ("commit", "rollback", "begin", "close", "aclose", "reset", "invalidate", "get_transaction")
+
+
+@pytest.mark.parametrize("step", [*STEPS, "__aenter__"])
 async def test_nobody_else_commits(database: Database, step: str) -> None:
-    """A service that commits, rolls back or begins is told where that is done."""
-    session = database.write()
-    with pytest.raises(RuntimeError):
-        result = getattr(session, step)()
-        await result
+    """A service that commits, rolls back, begins or closes is told where that is done, and what
+    was written before is kept."""
+    async with database.write() as session:
+        session.add(Note(text="kept"))
+        await session.flush()
+        with pytest.raises(RuntimeError, match=r"begin_nested|opened"):
+            await getattr(session, step)()
+    assert await texts(database) == ["kept"]
+
+
+@pytest.mark.parametrize("step", ["commit", "rollback", "close", "reset", "invalidate"])
+async def test_nor_through_what_is_behind(database: Database, step: str) -> None:
+    """The synchronous session behind it refuses the same."""
+    async with database.write() as session:
+        session.add(Note(text="kept"))
+        await session.flush()
+        with pytest.raises(RuntimeError, match="ends where it was opened"):
+            await session.run_sync(lambda behind: getattr(behind, step)())
+    assert await texts(database) == ["kept"]
 
 
 async def insert_twice(database: Database) -> None:

@@ -212,6 +212,63 @@ def test_what_an_extension_writes_is_kept_with_the_order(garden: Garden, databas
         assert shop.call("GET", path).json()["category"] == "sold"
 
 
+ENDING = (
+    "await session.close()",
+    "await session.reset()",
+    "await session.invalidate()",
+    "await session.rollback()",
+    "await session.commit()",
+    "session.sync_session.rollback()",
+    "session.sync_session.commit()",
+    "await session.get_transaction().rollback()",
+    "await session.get_transaction().commit()",
+    "async with session: await session.exec(text('SELECT 1'))",
+)
+
+
+@pytest.mark.parametrize("body", ENDING)
+def test_a_veto_that_ends_the_transaction_is_left_out(
+    garden: Garden, database_url: str, body: str
+) -> None:
+    """Nobody but who opened it ends it: the veto fails as any may, and the order is whole."""
+    with shop_with(garden, database_url, "orders_veto", body) as shop:
+        tea = shop.product()
+        assert shop.order(shop.ann, (tea, 2)).status_code == 201
+        assert shop.stock(tea) == 8
+
+
+@pytest.mark.parametrize("body", ENDING)
+def test_a_price_that_ends_the_transaction_fails_the_order(
+    garden: Garden, database_url: str, body: str
+) -> None:
+    """Nothing is ordered and nothing taken."""
+    body += "\nreturn draft.lines"
+    with shop_with(garden, database_url, "orders_pricing", body) as shop:
+        tea = shop.product()
+        problem(shop.order(shop.ann, (tea, 2)), 500, "extension-failed")
+        assert shop.stock(tea) == 10
+        assert shop.call("GET", "/v1/orders", shop.ann).json() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "await (await session.connection()).rollback()",
+        "await session.exec(text('ROLLBACK'))",
+        "session.sync_session.get_transaction().rollback()",
+    ],
+)
+def test_no_order_is_kept_without_what_was_done_for_it(
+    garden: Garden, database_url: str, body: str
+) -> None:
+    """Where a veto gets round all this and the order's transaction is gone, so is the order."""
+    with shop_with(garden, database_url, "orders_veto", body) as shop:
+        tea = shop.product()
+        assert shop.order(shop.ann, (tea, 2)).status_code == 500
+        assert shop.stock(tea) == 10
+        assert shop.call("GET", "/v1/orders", shop.ann).json() == []
+
+
 # --- ExchangeRates ---
 
 RATES = """
