@@ -28,6 +28,11 @@ class Patience:
         self._slept = self._waited = 0.0
         self._asked = time.monotonic()
 
+    @property
+    def slept(self) -> float:
+        """The seconds that it has slept, as far as `ends` was asked."""
+        return self._slept
+
     def ends(self, *, started: bool = True) -> bool:
         """Whether it has lasted; `started`: a module's code is under way, not core's own."""
         now = time.monotonic()

@@ -1,9 +1,9 @@
 """The process in which modules are tried: it has imported core once, and forks for each trial.
 
 A trial is a rehearsal of some modules in a fork, which may die or fall silent; its last step names
-the module at fault. Modules are tried in a few batches side by side; when one fails, or says
-nothing for a while, its other modules are tried alone, so that however many hang, it takes little
-more than the time of one. What a module starts
+the module at fault. Modules are tried in a few batches side by side; when one fails, or sleeps for
+a while, its other modules are tried alone, so that where several hang (more than `AT_ONCE` have to
+take turns) it takes little more than the time of one. What a module starts
 in it may outlive it and hold its pipe open: a trial ends with its own process, in a session that is
 ended with it.
 
@@ -46,7 +46,7 @@ FOR_MODULES = plugin
 BATCHES = 8
 """How many the modules are divided into: each costs a fork, and the pages that it touches."""
 DOUBT = 0.25
-"""After this part of a step's time the other modules of a trial are tried alone beside it."""
+"""Where it has slept for this part of a step's time the others of a batch are tried alone."""
 AT_ONCE = 16
 """Trials side by side; one that hangs costs no processor time, or is soon ended."""
 Batch = Sequence[str]
@@ -106,7 +106,7 @@ class Trial:
             )
             _rehearse(try_here, names, theirs, question.alarm_seconds)
         os.close(theirs)
-        self._wait_anew()
+        self._patience = self._patient()
 
     def read(self) -> bool:
         """Take what it says; False when it has ended."""
@@ -116,7 +116,7 @@ class Trial:
             self.passed = self.passed or line == DONE
             self._module, _, self._doing = line.decode().partition("\t")
         if lines:
-            self._wait_anew()
+            self._patience = self._patient()
         return bool(said) and not self.passed
 
     def gone(self) -> bool:
@@ -133,11 +133,14 @@ class Trial:
         return self.silent
 
     def wavers(self) -> bool:
-        """Whether a trial of several has said nothing for some time; told once."""
-        if not self._wavered and len(self.names) > 1:
-            self._wavered = self._doubt.ends(started=bool(self._module))
-            return self._wavered
-        return False
+        """Whether a module of several sleeps for some time; told once.
+
+        Not where it computes: it may import much, which all beside it would do again.
+        """
+        if self._wavered or len(self.names) == 1 or not self._module:
+            return False
+        self._wavered = self._patience.slept >= self._seconds * DOUBT
+        return self._wavered
 
     def others(self) -> list[str]:
         """Its modules without the one that it is at."""
@@ -168,9 +171,8 @@ class Trial:
             self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self._code
 
-    def _wait_anew(self) -> None:
-        self._patience = Patience(self.pid, seconds=self._seconds)
-        self._doubt = Patience(self.pid, seconds=self._seconds * DOUBT)
+    def _patient(self) -> Patience:
+        return Patience(self.pid, seconds=self._seconds)
 
 
 def _rehearse(try_here: Callable[[], None], names: Batch, pipe: int, alarm: float) -> NoReturn:
@@ -233,8 +235,8 @@ def _first(number: int) -> int:
 class _Trials:
     """All trials of one question: of batches, and of modules alone where their batch failed.
 
-    Alone already when the batch has said nothing for a while: where two of its modules hang, their
-    times pass side by side, and where none does, some forks were made in vain.
+    Alone already where the batch has slept for a while: where two of its modules hang, their times
+    pass side by side, and where none does, some forks were made in vain.
     """
 
     def __init__(self, question: Question, installed: Mapping[str, Found]) -> None:
@@ -245,6 +247,7 @@ class _Trials:
         self._waiting = [batch for i in range(BATCHES) if (batch := question.names[i::BATCHES])]
         self._alone: set[str] = set()
         self._running: dict[int, Trial] = {}
+        self._looked = time.monotonic()
 
     def run(self) -> Answer:
         """Until every module has passed, or is at fault."""
@@ -252,8 +255,8 @@ class _Trials:
             with selectors.DefaultSelector() as selector:
                 while self._waiting or self._running:
                     self._begin(selector)
-                    for trial in _ended(selector, self._running):
-                        if trial.pipe in self._running:  # not dropped a moment ago
+                    for trial in self._ended(selector):
+                        if self._running.get(trial.pipe) is trial:  # not dropped a moment ago
                             self._end(trial, selector)
                     for trial in self._running.values():
                         if trial.wavers():
@@ -270,11 +273,29 @@ class _Trials:
             self._running[trial.pipe] = trial
             selector.register(trial.pipe, selectors.EVENT_READ)
 
+    def _ended(self, selector: selectors.BaseSelector) -> list[Trial]:
+        """Listen for a moment: the trials that have ended in it, and those that are seen to hang.
+
+        However many end, the others are looked at in time: else no hang would be told among many.
+        """
+        look = self._looked + Patience.TICK
+        left, ended = Patience.TICK, list[Trial]()
+        while left and not ended:
+            left = max(0.0, look - time.monotonic())
+            heard = [self._running[int(key.fd)] for key, _ in selector.select(left)]
+            ended = [trial for trial in heard if not trial.read()]
+        if (now := time.monotonic()) < look:
+            return ended
+        self._looked = now
+        others = [trial for trial in self._running.values() if trial not in ended]
+        return ended + [trial for trial in others if trial.gone() or trial.hangs()]
+
     def _end(self, trial: Trial, selector: selectors.BaseSelector) -> None:
         """Take what a trial that has ended tells of its modules."""
         fault = self._clear(trial, selector)
         if fault is not None:
             self._answer.failed.setdefault(*fault)
+            self._waiting = [names for names in self._waiting if [*names] != [fault[0]]]
         if not trial.passed:
             self._try_alone(trial.names if len(trial.names) > 1 else ())
             return
@@ -293,16 +314,6 @@ class _Trials:
         fresh = [n for n in names if n not in self._answer.failed and n not in self._alone]
         self._alone.update(fresh)
         self._waiting += [[name] for name in fresh]
-
-
-def _ended(selector: selectors.BaseSelector, running: dict[int, Trial]) -> list[Trial]:
-    """Listen for a moment: the trials that have ended in it, or hang."""
-    until = time.monotonic() + Patience.TICK
-    while (left := until - time.monotonic()) > 0:
-        heard = [running[int(key.fd)] for key, _ in selector.select(left)]
-        if ended := [trial for trial in heard if not trial.read()]:
-            return ended
-    return [trial for trial in running.values() if trial.gone() or trial.hangs()]
 
 
 def main() -> None:

@@ -63,8 +63,8 @@ def test_however_many_hang_it_takes_little_more_than_the_time_of_one(
 def test_one_that_is_slow_is_no_fault_of_anybody(
     garden: Garden, sqlite_url: str, either: Inspect
 ) -> None:
-    """A module that says nothing for most of its time, so that the others of its batch are tried
-    beside it, passes, and so do they: none is tried again."""
+    """A module that sleeps for most of its time, so that the others of its batch are tried beside
+    it, passes, and so do they: none is tried again."""
     limit = 3.0
     plant(garden)
     garden.plant("m00", SLOW.format(seconds=limit * 0.7) + with_route("m00"))
