@@ -95,8 +95,11 @@ class Tessera:
     async def start(self) -> None:
         """Load settings, migrate or refuse, build the first generation and start it.
 
-        Raises ConfigurationError, Refused or Unavailable, and leaves nothing open then.
+        Raises ConfigurationError, Refused or Unavailable, and leaves nothing open then. Raises
+        RuntimeError while it runs.
         """
+        if self.lifecycle is not None:
+            raise RuntimeError("the application runs already: stop it before it starts once more")
         settings = self._given or load_settings()
         if self._given is None:  # a process of its own, not one of many applications in a test
             watchdog.install()

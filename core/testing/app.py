@@ -157,7 +157,12 @@ def _empty_sqlite() -> Iterator[str]:
 def settings_for(
     modules: Iterable[str], sections: Mapping[str, Any], database_url: str
 ) -> Settings:
-    """Settings that enable `modules` and what they require, and refuse to start without them."""
+    """Settings that enable `modules` and what they require, and refuse to start without them.
+
+    Raises TypeError for a text, which would be the names of its letters.
+    """
+    if isinstance(modules, str):
+        raise TypeError(f"modules is a list of names: write [{modules!r}]")
     tables = dict(sections)
     options = dict(tables.pop("modules", {}))
     wanted = with_requirements([*modules, *options])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from fastapi.testclient import TestClient
 from httpx2 import Request
@@ -55,6 +55,14 @@ class Client(TestClient):
         self._running = app
         self.version = version
         self._principal = principal
+
+    def __enter__(self) -> Self:
+        """The client itself: its application runs already, and goes on afterwards."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the client, not the application."""
+        self.close()
 
     def as_user(
         self,

@@ -129,6 +129,36 @@ def test_a_module_that_is_not_installed_is_told(app_factory: AppFactory) -> None
         app_factory(modules=["ordres"])
 
 
+def test_one_name_is_no_list_of_names(app_factory: AppFactory) -> None:
+    """A text in place of the list is told as that, and how to write it."""
+    with pytest.raises(TypeError, match=r"write \['orders'\]"):
+        app_factory(modules="orders")
+
+
+def test_a_client_used_by_with_starts_and_ends_nothing(
+    client, app_factory: AppFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``with client() as c``, as FastAPI's documentation has it, speaks to the application that
+    runs, which goes on afterwards."""
+    app = app_factory(["catalog"])
+    generation = app.generation
+    with client() as here:
+        assert here.get("/products").status_code == 200
+        assert app.generation is generation
+    assert client().get("/products").status_code == 200
+    assert app.generation is generation
+    events = [it.msg["event"] for it in caplog.records if isinstance(it.msg, dict)]
+    assert events.count("ready") == 1
+
+
+def test_an_application_that_runs_is_not_started_once_more(app_factory: AppFactory) -> None:
+    """A second start would forget the first without an end: it is refused."""
+    app = app_factory(["catalog"])
+    with pytest.raises(RuntimeError, match="runs already"):
+        app.run(app.asgi.start)
+    assert app.client().get("/products").status_code == 200
+
+
 def test_each_application_has_a_database_of_its_own(app_factory: AppFactory) -> None:
     """What one application writes another does not see, and its files are gone at the end."""
     first, second = app_factory(["catalog"]), app_factory(["catalog"])
