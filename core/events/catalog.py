@@ -83,17 +83,13 @@ class EventCatalog:
     def lift(self, event: Event, wanted: Mapping[str, Any]) -> Event | None:
         """The event in a version that is one of `wanted`, upcast if need be; None if there is none.
 
-        Raises Undecodable when an upcaster raises.
+        Raises Undecodable when an upcaster raises, or gives what it does not say that it gives.
         """
         while event.event_type not in wanted:
             upcaster = self._upcasters.get(event.event_type)
             if upcaster is None:
                 return None
-            try:
-                event = upcaster(event)
-            except Exception as error:
-                text = f"{upcaster.old.event_type} to {upcaster.new.event_type}: {error!r}"
-                raise Undecodable(text) from error
+            event = _lifted(upcaster, event)
         return event
 
     def refuse_absent(self, event_type: str) -> None:
@@ -111,3 +107,17 @@ class EventCatalog:
         ):
             found |= more
         return found
+
+
+def _lifted(upcaster: Upcaster[Any, Any], event: Event) -> Event:
+    """One version further: what is of another, or of the same again, would be lifted for ever."""
+    step = f"{upcaster.old.event_type} to {upcaster.new.event_type}"
+    try:
+        lifted: Event = upcaster(event)
+    except Exception as error:
+        raise Undecodable(f"{step}: {error!r}") from error
+    if type(lifted) is not upcaster.new:
+        name = getattr(upcaster.lift, "__qualname__", repr(upcaster.lift))
+        wanted, given = upcaster.new.__name__, type(lifted).__name__
+        raise Undecodable(f"{step}: {name} returned a {given}, not a {wanted}")
+    return lifted

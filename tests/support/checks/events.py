@@ -62,6 +62,7 @@ NEXT_SCHEMA = {
 }
 LIFTING = LIFT.format("return SoldNow(id=old.id, price=old.price, currency='USD')")
 FAILING = LIFT.format("return SoldNow(id=old.id, price=old.price, currency=None)")
+STUCK = LIFT.format("return old")
 FILE = "planted_bad/golden/bad.thing_sold.v1.json:1"
 
 
@@ -132,6 +133,13 @@ EVENTS = [
         "T703",
         "an upcaster that fails on what was published",
         both(publishing("Sold", "SoldNow", "lifted", classes=NEXT + FAILING)),
+        both(publishing("Sold", "SoldNow", "lifted", classes=NEXT + LIFTING)),
+        at=FILE,
+    ),
+    Case(
+        "T703",
+        "an upcaster that gives the old version again",
+        both(publishing("Sold", "SoldNow", "lifted", classes=NEXT + STUCK)),
         both(publishing("Sold", "SoldNow", "lifted", classes=NEXT + LIFTING)),
         at=FILE,
     ),

@@ -40,14 +40,15 @@ Way = tuple[str, dict[str, Any]]
 class Shop:
     """A tower of two versions, and a ledger that lives without it and takes the newer one."""
 
-    def __init__(self, way: Way, garden: Garden, *, apart: bool) -> None:
-        """`apart` puts what lifts the older version where the ledger does not come by."""
+    def __init__(self, way: Way, garden: Garden, *, apart: bool, lift: str = LIFT) -> None:
+        """`apart` puts what lifts the older version where the ledger does not come by; `lift` is
+        what does, beside the classes."""
         self.url, self.sections = way
         self._apart = apart
         beside = "    from planted_tower.lifts import lift\n" if apart else ""
         tower = towers.TOWER.replace(
             "@hookimpl\ndef manifest",
-            (LOUD if apart else LOUD + LIFT) + "\n@hookimpl\ndef manifest",
+            (LOUD if apart else LOUD + lift) + "\n@hookimpl\ndef manifest",
         ).replace("    return [Struck]", f"{beside}    return [Struck, StruckLoud, lift]")
         ledger = (
             towers.LEDGER.replace("import Struck", "import StruckLoud")

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.events.catalog import EventCatalog, Undecodable
+from core.events.event import Upcaster
 from core.events.recording import bucket_of
 from core.plugin import Event, upcast
 
@@ -100,6 +101,21 @@ def test_what_cannot_be_read_says_why(event_type: str, payload: str, said: str) 
     """An unknown type, broken JSON, a wrong schema, a raising upcaster: each is Undecodable."""
     with pytest.raises(Undecodable, match=said):
         CATALOG.lift(CATALOG.decode(event_type, payload), {"tower.bell_rung.v3": ()})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(Rung(bell=1), "a Rung"), (Rung3(bell=1, decibel=2), "a Rung3"), (None, "a NoneType")],
+    ids=["the same again", "a version further", "nothing"],
+)
+@pytest.mark.timeout(10)  # it would go on for ever
+def test_what_an_upcaster_does_not_say_that_it_gives_is_refused(given: Any, told: str) -> None:
+    """An upcaster whose result is not of its newer class is named, with what it returned."""
+    wrong = Upcaster(Rung, Rung2, lift=lambda old: given)  # as `upcast`, which would keep it
+    catalog = EventCatalog([Rung, Rung2, Rung3], [wrong, measured])
+    said = rf"^tower\.bell_rung\.v1 to .*\.v2: .*<lambda> returned {told}, not a Rung2$"
+    with pytest.raises(Undecodable, match=said):
+        catalog.lift(Rung(bell=1), {"tower.bell_rung.v3": ()})
 
 
 def test_only_versions_of_one_event_are_lifted_and_only_upwards() -> None:
