@@ -19,20 +19,23 @@ def breaking_changes(then: Schema, now: Schema) -> list[str]:
 
 
 class _Comparison:
-    """Two schemas side by side; a definition that leads back to itself is compared once."""
+    """Two schemas side by side; a definition that leads back to itself is compared once.
+
+    What was seen are the two places, not the names at them: a definition on one side may stand
+    against anything on the other, and what is beside a reference belongs to its place.
+    """
 
     def __init__(self, then: Schema, now: Schema) -> None:
         self._then, self._now = then.get("$defs", {}), now.get("$defs", {})
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: set[tuple[int, int]] = set()
 
     def of(self, at: str, then: Any, now: Any) -> Iterator[str]:
         """What broke at one place and below it."""
         if isinstance(then, Mapping) and isinstance(now, Mapping):
-            pair = then.get("$ref", ""), now.get("$ref", "")
-            if any(pair):
-                if pair in self._seen:
-                    return
-                self._seen.add(pair)
+            pair = id(then), id(now)
+            if pair in self._seen:
+                return
+            self._seen.add(pair)
             then, now = _resolved(then, self._then), _resolved(now, self._now)
             shared = [it for it in PARTS if _is_looked_into(then.get(it), now.get(it))]
             before, after = _bare(then, shared), _bare(now, shared)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
+from enum import StrEnum
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
 from core.events.catalog import EventCatalog
 from core.events.compatibility import breaking_changes
@@ -121,3 +124,50 @@ def test_a_change_is_found_wherever_it_is(then: Any, now: Any, breach: str) -> N
     found = breaking_changes(changed(id=int, price=(then, ...)), changed(id=int, price=(now, ...)))
     assert bool(found) == bool(breach)
     assert all(it.startswith(breach) for it in found)
+
+
+class Size(StrEnum):
+    """A definition of its own in the schema."""
+
+    a = "a"
+    b = "b"
+
+
+KINDS = (Size, Literal["a", "b"], Literal["a"], list[Size], Line, Item, Tree, Tree | None)
+
+
+@pytest.mark.parametrize("then", KINDS, ids=str)
+def test_a_change_is_found_whatever_stands_before_it(then: Any) -> None:
+    """Two fields of one type may become anything: something is said where either broke alone."""
+    broken = {
+        now: bool(breaking_changes(changed(id=int, z=(then, ...)), changed(id=int, z=(now, ...))))
+        for now in KINDS
+    }
+    was = changed(id=int, y=(then, ...), z=(then, ...))
+    for one, other in product(KINDS, KINDS):
+        found = breaking_changes(was, changed(id=int, y=(one, ...), z=(other, ...)))
+        assert bool(found) == (broken[one] or broken[other]), (one, other)
+
+
+def test_a_narrower_field_is_found_behind_one_that_only_looks_otherwise() -> None:
+    """An enum that is written out in one field, as it was, hides no other that takes less now."""
+    then = changed(id=int, old=(Size, ...), new=(Size, ...))
+    same, less = Literal["a", "b"], Literal["a"]
+    assert breaking_changes(then, changed(id=int, old=(same, ...), new=(same, ...))) == []
+    [found] = breaking_changes(then, changed(id=int, old=(same, ...), new=(less, ...)))
+    assert found.startswith("new was {'enum': ['a', 'b']")
+
+
+def test_what_stands_beside_a_reference_is_held_to() -> None:
+    """Another default of an enum is told, also of the second field of that enum."""
+    then = changed(id=int, old=(Size, Size.a), new=(Size, Size.a))
+    [found] = breaking_changes(then, changed(id=int, old=(Size, Size.a), new=(Size, Size.b)))
+    assert found.startswith("new was ")
+
+
+def test_definitions_that_never_meet_are_compared_to_an_end() -> None:
+    """Types that lead back to themselves, each where the other does not: equal, and an end."""
+    even = TypeAliasType("even", "list[list[even]]")  # type: ignore[misc]
+    odd = TypeAliasType("odd", "list[list[odd]]")  # type: ignore[misc]
+    then, now = changed(id=int, tree=(even, ...)), changed(id=int, tree=(list[odd], ...))
+    assert breaking_changes(then, now) == []
