@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.events.bell import Bell
 from core.events.consumer import Consumer
 from core.events.counts import Counts
-from core.events.handling import Handling
+from core.events.failure import reason_of
+from core.events.handling import handlings
 from core.events.leases import AllBuckets, BucketLeases, Leases
 from core.events.relay import KIND, Relay
 
@@ -17,8 +19,14 @@ if TYPE_CHECKING:
 
     from core.context import Context
     from core.db.engine import Database
+    from core.errors import Unavailable
+    from core.events.due import Due
     from core.events.groups import EventPlan
     from core.settings import EventsSettings
+
+
+Waiting = tuple[str, int, int]
+"""A delivery: its group, its event's number in the outbox, how often it had failed before."""
 
 
 class ByHand:
@@ -45,27 +53,31 @@ class ByHand:
         self._relay = Relay(
             database, leases=self._leases, bell=bell, counts=counts, poll_seconds=0.0
         )
+        self.waiting: dict[Waiting, str] = {}
+        """What waits since its handler met Unavailable, which is no failure, and the reason."""
+        handling_of = handlings(
+            plan, contexts=contexts, dialect=database.dialect, settings=settings, counts=counts
+        )
         self._consumers = [
             Consumer(
-                Handling(
-                    group,
-                    catalog=plan.catalog,
-                    context=contexts[group.name],
-                    handler_seconds=settings.handler_seconds,
-                    counts=counts,
-                ),
+                handling,
                 database=database,
                 leases=self._leases,
                 bell=bell,
                 settings=settings,
+                on_wait=partial(self._note, handling.group),
             )
-            for group in plan.groups
+            for handling in handling_of.values()
         ]
+
+    def _note(self, group: str, due: Due, error: Unavailable) -> None:
+        self.waiting[group, due.seq, due.attempts] = reason_of(error)
 
     async def deliver(self) -> int:
         """Deliver until nothing is due any more, what handlers publish included.
 
-        How many deliveries were made. A message that failed is due again when its wait is over.
+        How many deliveries were made. A message that failed is due again when its wait is over,
+        one that waits (see `waiting`) when this is called of another.
         """
         with ExitStack() as stack:
             for kind in (KIND, *(consumer.group for consumer in self._consumers)):

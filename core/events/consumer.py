@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -84,13 +84,16 @@ class Consumer:
         settings: EventsSettings,
         outside: set[tuple[str, int]] | None = None,
         places: asyncio.Semaphore | None = None,
+        on_wait: Callable[[Due, Unavailable], None] | None = None,
     ) -> None:
         """`outside` are the deliveries of this process, by group and number, whose handlers are at
         work outside of any transaction: two generations share it while one replaces the other.
-        `places` are the transactions that all groups of the process may have at a time."""
+        `places` are the transactions that all groups of the process may have at a time.
+        `on_wait` is told of each message that is to wait for a server."""
         self.group = handling.group
         self._outside = set() if outside is None else outside
         self._places = places or asyncio.Semaphore(database.at_once)
+        self._on_wait = on_wait
         self._handling = handling
         self._database = database
         self._leases = leases
@@ -200,6 +203,8 @@ class Consumer:
         self._outage.met(error)
         for due in dues:
             self._rest(due, self._settings.poll_seconds)
+            if self._on_wait is not None:
+                self._on_wait(due, error)
 
     def _rest(self, due: Due, seconds: float) -> None:
         self._rested[due.key] = time.monotonic() + seconds

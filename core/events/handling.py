@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from core.context import Context
     from core.db.session import WritableSession
     from core.events.event import Event
-    from core.events.groups import GroupPlan
+    from core.events.groups import EventPlan, GroupPlan
     from core.events.subscription import Subscription
+    from core.settings import EventsSettings
 
 SQLITE_SECONDS = 2.5
 """Longest in a transaction on SQLite, whose other writers give up after 5 s."""
@@ -118,6 +120,28 @@ class Handling:
             traceparent=given[-1].traceparent,
             seconds=seconds,
         )
+
+
+def handlings(
+    plan: EventPlan,
+    *,
+    contexts: Mapping[str, Context],
+    dialect: str,
+    settings: EventsSettings,
+    counts: Counts,
+) -> dict[str, Handling]:
+    """Those of each group, with the limits that hold on a database: for whoever delivers."""
+    return {
+        group.name: Handling(
+            group,
+            catalog=plan.catalog,
+            context=contexts[group.name],
+            handler_seconds=settings.handler_seconds,
+            counts=counts,
+            transaction_seconds=SQLITE_SECONDS if dialect == "sqlite" else math.inf,
+        )
+        for group in plan.groups
+    }
 
 
 def _settle(session: Session) -> None:

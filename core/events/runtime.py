@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -17,7 +16,7 @@ from core.events.consumer import Consumer
 from core.events.counts import Counts
 from core.events.failpoints import arm
 from core.events.groups import EventPlan, register
-from core.events.handling import SQLITE_SECONDS, Handling
+from core.events.handling import handlings
 from core.events.leases import AllBuckets, BucketLeases, Leases
 from core.events.relay import Relay
 from core.steps import leave_behind
@@ -150,18 +149,13 @@ class EventRuntime:
 
     def _consumers(self, plan: EventPlan, contexts: Mapping[str, Context]) -> list[Work]:
         """Those of the database always; what came by a broker and failed is tried again there."""
-        limit = SQLITE_SECONDS if self._database.dialect == "sqlite" else math.inf
-        handlings = {
-            group.name: Handling(
-                group,
-                catalog=plan.catalog,
-                context=contexts[group.name],
-                handler_seconds=self._settings.handler_seconds,
-                counts=self.counts,
-                transaction_seconds=limit,
-            )
-            for group in plan.groups
-        }
+        handling_of = handlings(
+            plan,
+            contexts=contexts,
+            dialect=self._database.dialect,
+            settings=self._settings,
+            counts=self.counts,
+        )
         found: list[Work] = [
             Consumer(
                 handling,
@@ -172,10 +166,10 @@ class EventRuntime:
                 outside=self._outside,
                 places=self._places,
             )
-            for handling in handlings.values()
+            for handling in handling_of.values()
         ]
         if self._kafka is not None:
-            taking = self._kafka.consumers(plan, handlings, places=self._places)
+            taking = self._kafka.consumers(plan, handling_of, places=self._places)
             found += [self._kafka.topic_maker(plan), *taking]
         return found
 

@@ -23,6 +23,7 @@ from core import discovery
 from core.app import Tessera
 from core.context import Context
 from core.errors import ModuleFailure
+from core.events.by_hand import Waiting
 from core.generation import Generation
 from core.hooks import Hooks
 from core.identity import Principal
@@ -45,6 +46,8 @@ class RunningApp:
         """Who sends the requests of clients that have nobody of their own."""
         self.events = Events(lambda: self)
         """What was published so far."""
+        self.waiting: Mapping[Waiting, str] = {}
+        """What waited for a server when events were delivered by hand last; see `events.failed`."""
 
     @property
     def generation(self) -> Generation:

@@ -31,15 +31,21 @@ class DeliveryFailed(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class FailedDelivery:
-    """A delivery whose handler raised; `dead` when it was the last try."""
+    """A delivery whose handler raised; `dead` when it was the last try.
+
+    `waits` when it raised Unavailable: that counts as no try, and it is tried again for ever.
+    """
 
     group: str
     type: str
     attempts: int
     reason: str
     dead: bool
+    waits: bool = False
 
     def __str__(self) -> str:
+        if self.waits:
+            return f"{self.group} waits at {self.type}: {self.reason}"
         return f"{self.group} failed at {self.type} (try {self.attempts}): {self.reason}"
 
 
@@ -62,26 +68,37 @@ class Events(Sequence[Event]):
 
         Only for an application that was started with ``by_hand=True``; it raises RuntimeError in
         any other. Raises DeliveryFailed when a handler has raised, unless `failing` allows it: then
-        see `failed`, and move the clock before the next try.
+        see `failed`, and move the clock before the next try. What raised Unavailable is tried again
+        by the next call, as it is in production until the server is back.
         """
         app = self._app()
         if app.settings.server.role != "api":
             raise RuntimeError(NO_HAND)
-        made = app.run(self._by_hand(app).deliver)
+        hand = self._by_hand(app)
+        made = app.run(hand.deliver)
+        app.waiting = hand.waiting
         if not failing and (found := self.failed()):
             raise DeliveryFailed("; ".join(map(str, found)))
         return made
 
     def failed(self) -> list[FailedDelivery]:
-        """The deliveries that have failed and were not made since."""
-        d = deliveries.c
+        """The deliveries that have failed and were not made since, those that wait included.
+
+        What waits for a server is known of an application that is delivered to by hand.
+        """
+        d, waiting = deliveries.c, self._app().waiting
         wanted = (
-            select(d.group_name, outbox.c.type, d.attempts, d.last_error, d.state == "dead")
+            select(d.seq, d.group_name, outbox.c.type, d.attempts, d.last_error, d.state == "dead")
             .join_from(deliveries, outbox, outbox.c.seq == d.seq)
-            .where(d.attempts > 0)
             .order_by(d.seq)
         )
-        return [FailedDelivery(*row) for row in self._rows(wanted)]
+        found = []
+        for seq, group, kind, attempts, reason, dead in self._rows(wanted):
+            away = waiting.get((group, seq, attempts))
+            if attempts or away:
+                waits = away is not None
+                found.append(FailedDelivery(group, kind, attempts, away or reason, dead, waits))
+        return found
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
