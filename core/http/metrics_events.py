@@ -50,6 +50,12 @@ def _gauges(backlogs: Sequence[Backlog]) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "tessera_outbox_dead", "Events that a broker would not take.", it.dead
         )
+    if backlogs:  # the relay's too, and alone where nobody subscribes
+        yield _by_group(
+            "tessera_events_overdue_seconds",
+            "For how long the oldest waits that waits for nothing but to be delivered.",
+            [(it.name, it.overdue()) for it in backlogs],
+        )
     if groups:
         yield _by_group(
             "tessera_events_waiting",
@@ -60,11 +66,6 @@ def _gauges(backlogs: Sequence[Backlog]) -> Iterator[Metric]:
             "tessera_events_oldest_seconds",
             "Since when the event of the oldest of those is recorded.",
             [(it.name, it.age()) for it in groups],
-        )
-        yield _by_group(
-            "tessera_events_overdue_seconds",
-            "For how long the oldest waits that waits for nothing but to be delivered.",
-            [(it.name, it.overdue()) for it in backlogs],
         )
         yield _by_group(
             "tessera_events_dead_letters",

@@ -16,7 +16,7 @@ from core.events import lookout
 from tests.integration.core.events.conftest import Bells
 from tests.integration.core.test_metrics import samples
 from tests.support import tower as towers
-from tests.support.apps import settings_for
+from tests.support.apps import app_for, settings_for
 from tests.support.plants import Garden
 from tests.support.processes import Installation
 
@@ -63,6 +63,27 @@ async def test_metrics_tell_what_waits_and_what_was_done(bells: Bells) -> None:
     assert found["tessera_events_dead_letters{ledger}"] == 1
     assert found["tessera_events_oldest_seconds{ledger}"] > 0.1
     assert found["tessera_events_overdue_seconds{ledger}"] == 0
+
+
+async def test_a_relay_that_stalls_is_measured_where_nobody_subscribes(
+    database_url: str, garden: Garden
+) -> None:
+    """Without any group, as where events only go to a broker, what is to be published is overdue in
+    the series that has the groups."""
+    tower, _ = towers.plant(garden)
+    app = app_for(database_url, "tower", events=towers.QUICK, server={"role": "api"})
+    await app.start()
+    try:
+        assert app.resources is not None
+        async with app.resources.database.write() as session:
+            await tower.strike(session, 1)
+        await asyncio.sleep(0.1)
+        found = await seen(app)
+        assert found["tessera_outbox_pending"] == 1
+        assert found["tessera_events_overdue_seconds{relay}"] > 0.05
+        assert [it for it in found if it.endswith("}")] == ["tessera_events_overdue_seconds{relay}"]
+    finally:
+        await app.stop()
 
 
 async def test_the_database_is_asked_now_and_then_however_many_ask(
