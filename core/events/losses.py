@@ -6,10 +6,21 @@ from collections.abc import Iterator
 from inspect import isclass
 from typing import Any, get_args
 
-from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from pydantic import (
+    BaseModel,
+    PlainSerializer,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    WrapSerializer,
+)
 from pydantic.fields import FieldInfo
 
 SECRETS = (Secret, SecretStr, SecretBytes)
+SERIALIZERS = (PlainSerializer, WrapSerializer)
+WRITES_OTHERWISE = (
+    "may write something else than was recorded: take it away, and record what is to be written"
+)
 
 
 def loss(event: type[BaseModel]) -> str | None:
@@ -24,9 +35,15 @@ def _losses(model: type[BaseModel], within: str, seen: set[type[BaseModel]]) -> 
     if model in seen:
         return
     seen.add(model)
+    own = model.__pydantic_decorators__
+    for name in own.model_serializers:
+        yield f"its model serializer {within}{name} {WRITES_OTHERWISE}"
+    serialized = {name for it in own.field_serializers.values() for name in it.info.fields}
     for name, field in model.model_fields.items():
         if reason := _reason(field):
             yield f"its field {within}{name} {reason}"
+        if serialized & {name, "*"} or _has_serializer(field):
+            yield f"its field {within}{name} has a serializer, which {WRITES_OTHERWISE}"
         for kind in _classes(field.annotation):
             if issubclass(kind, SECRETS):
                 yield (
@@ -54,10 +71,19 @@ def _reason(field: FieldInfo) -> str:
     return ""
 
 
-def _classes(annotation: Any, seen: tuple[Any, ...] = ()) -> Iterator[type[Any]]:
-    """The classes that a type is put together of; `seen` are aliases that lead to it."""
-    if isclass(annotation):
-        yield annotation
+def _has_serializer(field: FieldInfo) -> bool:
+    """Whether one stands in its annotation."""
+    return any(isinstance(it, SERIALIZERS) for it in (*field.metadata, *_parts(field.annotation)))
+
+
+def _classes(annotation: Any) -> Iterator[type[Any]]:
+    """The classes that a type is put together of."""
+    return (it for it in _parts(annotation) if isclass(it))
+
+
+def _parts(annotation: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
+    """What a type is put together of, itself first; `seen` are aliases that lead to it."""
+    yield annotation
     parts = get_args(annotation)
     origin = getattr(annotation, "__origin__", None)
     if origin is not None:
@@ -67,4 +93,4 @@ def _classes(annotation: Any, seen: tuple[Any, ...] = ()) -> Iterator[type[Any]]
             return
         seen, parts = (*seen, annotation), (*parts, annotation.__value__)
     for part in parts:
-        yield from _classes(part, seen)
+        yield from _parts(part, seen)
