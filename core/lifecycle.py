@@ -100,6 +100,7 @@ class Lifecycle:
             retiring = asyncio.create_task(retire, name="tessera-retire")
             self._retiring.add(retiring)
             retiring.add_done_callback(self._retiring.discard)
+        _tell_gone(old.registry, new.registry)
         _tell(new)
         return new
 
@@ -256,6 +257,13 @@ def _unforeseen(status: migrations.MigrationStatus) -> ModuleFailure:
         "keeps it out has failed",
         remedy="disable the one that has failed, then run `tessera db upgrade`",
     )
+
+
+def _tell_gone(old: Registry, new: Registry) -> None:
+    """Whoever did not mean it finds in the log what a swap took away."""
+    enabled = {module.id for module in new.enabled}
+    if gone := [module.id for module in old.enabled if module.id not in enabled]:
+        log.warning("modules serve no longer", gone=gone)
 
 
 def _tell(generation: Generation) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import TesseraError, by_a_person
+from core.errors import Refused, TesseraError, by_a_person
 from core.settings import Settings, load_settings
 from core.steps import is_cancelled
 
@@ -36,11 +36,26 @@ def merge(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
     return new.model_copy(update=kept), differing
 
 
+def refuse_blank(old: Settings, new: Settings) -> None:
+    """Raise Refused when the settings file has lost all that it said.
+
+    No module would serve then, and nobody who wants that does it so.
+    """
+    if new.blank_file and not old.blank_file:
+        raise Refused(
+            f"{new.blank_file} holds no table any more, so that no module of it would serve; write "
+            "it again (was the disk full?), or disable modules one by one: enabled = false"
+        )
+
+
 async def reload(lifecycle: Lifecycle) -> bool:
     """Swap to the settings as they are now; False, and the reason in the log, when that fails."""
     old = lifecycle.current.settings
     try:
-        settings, differing = merge(old, load_settings())
+        new = load_settings()
+        if lifecycle.current.registry.enabled:
+            refuse_blank(old, new)
+        settings, differing = merge(old, new)
         for name in differing:
             log.warning("this change takes effect at the next start", section=name)
         await lifecycle.swap(settings)

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(default=())
+    _blank_file: str = PrivateAttr(default="")
 
     @classmethod
     def settings_customise_sources(
@@ -114,6 +115,15 @@ class Settings(BaseSettings):
     def warnings(self) -> tuple[str, ...]:
         """What looked odd and did no harm; the log shows it at the start."""
         return self._warnings
+
+    @property
+    def blank_file(self) -> str:
+        """The settings file, where it holds no table at all; else nothing.
+
+        Whoever decides everything by variables has one; so has a full disk, or an editor that is
+        about to write.
+        """
+        return self._blank_file
 
     def refuse_unsafe(self, *, workers: int | None = None) -> None:
         """Raise ConfigurationError for what must not go into production; elsewhere do nothing.
@@ -167,6 +177,7 @@ def load_settings(
     layers += [*_secrets_layer([*layers, toml]), toml]
     settings = _build(layers)
     settings._warnings = (*warnings, *settings._warnings)
+    settings._blank_file = "" if toml.data else toml.file
     return _settled(settings)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,14 @@ class Text(str):
 class Layer:
     """One place that settings come from.
 
-    `origins` holds, for each dotted key that was found, words for where that was.
+    `origins` holds, for each dotted key that was found, words for where that was; `file` names the
+    settings file, where it was read from that.
     """
 
     data: Mapping[str, Any]
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = field(default=())
+    file: str = ""
 
     def origin_of(self, key: str) -> str | None:
         """Where a key, or the table around it, was found in this layer; None when it was not."""
@@ -110,7 +112,7 @@ def toml_layer(path: Path, *, named_by: str = "") -> Layer:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} {_broken(str(error), text)}") from None
-    return tree_layer(data, origin=str(path))
+    return replace(tree_layer(data, origin=str(path)), file=str(path))
 
 
 def _read(path: Path) -> str | None:

@@ -197,6 +197,8 @@ BROKEN = {
         "[modules.nowhere]\nenabled = true\nrequired = true\n",
         "nowhere",
     ),
+    "nothing": ("", "settings.toml holds no table any more"),
+    "comments alone": ("# [modules.probe]\n# enabled = true\n", "disable modules one by one"),
     "an unknown key of a module that serves": (
         "[modules.guest]\nenabled = true\n[modules.probe]\nenabled = true\nprot = 1\n",
         "modules.probe.prot",
@@ -230,6 +232,32 @@ async def test_bad_settings_change_nothing(installation: PlantedInstallation) ->
             assert running.get("/guest") == {"module": "guest"}
         await running.swap("probe")
         assert running.get("/probe/fast") == 3
+
+
+async def test_every_module_switched_off_is_told(installation: PlantedInstallation) -> None:
+    """Who disables one module after another is obeyed to the last, and the log warns of each."""
+    with serving(installation) as running:
+        await running.swap("probe", "guest")
+        enable(installation, "guest")
+        assert re.search(r"warning.*no longer.*gone=\['probe'\]", await running.hang_up("ready "))
+        off = "[modules.guest]\nenabled = false\n"
+        (installation.folder / "settings.toml").write_text(installation.head + off)
+        assert re.search(r"warning.*no longer.*gone=\['guest'\]", await running.hang_up("ready "))
+        assert running.server.call("GET", "/v1/guest").status_code == 404
+
+
+async def test_a_file_that_never_said_anything(
+    installation: PlantedInstallation, sqlite_url: str
+) -> None:
+    """Where variables alone decide, an empty file is none that lost its tables."""
+    (installation.folder / "settings.toml").write_text("")
+    installation.environ |= {
+        "TESSERA_DATABASE__URL": sqlite_url,
+        "TESSERA_MODULES__PROBE__ENABLED": "true",
+    }
+    with serving(installation) as running:
+        await running.hang_up("ready ")
+        assert running.get("/probe/fast") == 2
 
 
 async def test_what_serves_and_could_not_start_again_goes_on(
