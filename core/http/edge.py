@@ -235,9 +235,17 @@ def _is_ended(error: BaseException, info: RequestInfo) -> bool:
 
 
 def _note_route(info: RequestInfo, scope: Scope) -> None:
-    """The route of what Starlette's own routing answered."""
-    if info.route is None:
-        info.route = getattr(scope.get("route"), "path", None)
+    """The route of what Starlette's own routing answered.
+
+    It names one also for a method that the route does not have. A caller makes up as many methods
+    as he likes, and each would be a series of its own.
+    """
+    if info.route is not None:
+        return
+    route = scope.get("route")
+    methods = getattr(route, "methods", None)  # what is mounted has none
+    if info.status != 405 and (methods is None or info.method in methods):
+        info.route = getattr(route, "path", None)
 
 
 def _write_access_line(info: RequestInfo, started: float) -> None:

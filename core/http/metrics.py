@@ -1,7 +1,8 @@
 """``/metrics``: what this process has served, for Prometheus.
 
-Requests are counted by module, version, route, method and status; a path that no route matched is
-counted under no route, so that strangers cannot make the number of series grow. With several
+Requests are counted by module, version, route, method and status; a path that no route matched, or
+a method that its route does not have, is counted under no route and no method, so that strangers
+cannot make the number of series grow. With several
 workers each counts its own: scrape them by process, or sum over scrapes.
 """
 
