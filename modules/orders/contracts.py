@@ -99,6 +99,18 @@ class VetoOrder(Protocol):
         ...
 
 
+class NoteOrder(Protocol):
+    """What an implementation of `orders_placed` returns."""
+
+    async def __call__(self, session: WritableSession, order: OrderDTO, /) -> None:
+        """Write down what belongs to this order, which is written and has its id.
+
+        Runs in the order's transaction, which the caller commits. A `Problem` that it raises is the
+        answer to whoever orders; there is no order then.
+        """
+        ...
+
+
 class OrderVetoed(Conflict):
     """A part of this service does not allow the order. `detail` is its reason, `vetoed_by` names
     it. Nothing was ordered."""

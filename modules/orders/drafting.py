@@ -20,8 +20,15 @@ from core.plugin import (
     round_half_up,
 )
 from modules.catalog.contracts import Sold
-from modules.orders.contracts import WHOLE, DraftLine, ExchangeRates, OrderDraft, OrderVetoed
-from modules.orders.extensions import orders_pricing, orders_veto
+from modules.orders.contracts import (
+    WHOLE,
+    DraftLine,
+    ExchangeRates,
+    OrderDraft,
+    OrderDTO,
+    OrderVetoed,
+)
+from modules.orders.extensions import orders_placed, orders_pricing, orders_veto
 from modules.orders.pricing import MAX_TOTAL
 
 T = TypeVar("T")
@@ -70,7 +77,7 @@ def _converted(one: Sold, target: str, rate: Decimal | None) -> Sold:
 
 
 class Extensions:
-    """What other modules add to placing an order; false when nobody adds anything."""
+    """What other modules add to placing an order; false when nobody has a say in its draft."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -98,6 +105,14 @@ class Extensions:
             if reason := await _held(extension, _a_reason)(session, draft):
                 raise OrderVetoed(reason, vetoed_by=extension.module)
         return draft
+
+    async def note(self, session: WritableSession, order: OrderDTO) -> None:
+        """Show the others the order as it was written.
+
+        Raises ExtensionFailed, and any Problem that an extension raises.
+        """
+        for extension in self._context.extensions(orders_placed):
+            await extension(session, order)
 
 
 def _held(

@@ -82,7 +82,9 @@ class OrderService:
         ]
         if self._extensions:
             lines = await self._extended(session, user_id, sold[0].currency, lines)
-        return await self._write(session, user_id, sold[0].currency, lines)
+        placed = await self._write(session, user_id, sold[0].currency, lines)
+        await self._extensions.note(session, placed)
+        return placed
 
     async def _extended(
         self, session: WritableSession, user_id: int, currency: str, lines: Sequence[OrderLineDTO]

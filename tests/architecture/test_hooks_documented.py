@@ -71,7 +71,7 @@ def test_every_hook_has_a_test_and_a_documented_signature() -> None:
     """Core's hooks and built-in extension points are implemented in a test and documented."""
     docs = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     hooks = all_hooks()
-    assert {"manifest", "checks", "orders_pricing", "orders_veto"} <= set(hooks)
+    assert {"manifest", "checks", "orders_pricing", "orders_veto", "orders_placed"} <= set(hooks)
     assert list(faults(hooks, docs=docs, tests=all_tests())) == []
 
 

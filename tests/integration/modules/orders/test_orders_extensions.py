@@ -269,6 +269,44 @@ def test_no_order_is_kept_without_what_was_done_for_it(
         assert shop.call("GET", "/v1/orders", shop.ann).json() == []
 
 
+# --- orders_placed ---
+
+PRICES_AND_NOTES = """
+async def half(session, draft):
+    session.info["before"] = draft.total_minor
+    return [replace(line, discount_bp=5000) for line in draft.lines]
+
+async def note(session, order):
+    told = f"{order.id}: {session.info['before']} {order.total_minor} {order.status}"
+    await session.exec(text("UPDATE catalog_products SET category = :told"), params={"told": told})
+    if order.lines[0].quantity > 1:
+        raise RuntimeError("too many")
+
+@hookimpl
+def orders_pricing(context): return half
+
+@hookimpl
+def orders_placed(context): return note
+"""
+
+
+def test_what_is_noted_of_a_placed_order(garden: Garden, database_url: str) -> None:
+    """`orders_placed` sees the order with its id in the session that priced it; what it writes is
+    kept with the order, and there is no order where it fails."""
+    source = HEAD + PRICES_AND_NOTES
+    garden.plant("guest", minimal("guest", source, manifest="requires=('orders',)"))
+    with open_shop(database_url, "guest") as shop:
+        tea = shop.product(category="tea")
+        path = f"/v2/products/{tea['id']}"
+        document = problem(shop.order(shop.ann, (tea, 2)), 500, "extension-failed")
+        assert document["detail"] == "guest failed in orders_placed."
+        assert shop.call("GET", "/v1/orders", shop.ann).json() == []
+        assert (shop.stock(tea), shop.call("GET", path).json()["category"]) == (10, "tea")
+        placed = shop.placed(shop.ann, (tea, 1))
+        noted = f"{placed['id']}: 1800 900 created"
+        assert shop.call("GET", path).json()["category"] == noted
+
+
 # --- ExchangeRates ---
 
 RATES = """
