@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from core.context import Context
+from core.db import migrations
 from tests.support.databases import database_url
 from tests.support.environments import ROOT
+from tests.support.notes import database_at
 from tests.support.plants import Garden
 from tests.support.shop import Shop, open_shop
 
@@ -81,3 +83,60 @@ def test_points_go_with_whom_they_belonged_to(shop: Shop) -> None:
         assert time.monotonic() < deadline, shop.people.inside("loyalty", books)
         time.sleep(0.05)
     assert shop.call("GET", "/v2/loyalty/me", shop.bob).json()["points"] == 10
+
+
+def test_orders_and_cancellations_at_once(shop: Shop) -> None:
+    """Orders that spend what others earned, while those are cancelled: nobody waits for ever, and
+    what remains are the points of the orders that remain."""
+    tea = shop.product(stock=1000)
+    shop.call("PUT", "/v2/loyalty/me", shop.ann, {"redeem": True})
+    grant = {"user_id": shop.ann.id, "points": 3000}
+    assert shop.call("POST", "/v1/loyalty/grants", shop.admin, grant).status_code == 201
+    first = [shop.placed(shop.ann, (tea, 2))["id"] for _ in range(8)]
+    calls = [
+        lambda n=n, id=id: (  # type: ignore[misc]
+            shop.call("POST", f"/v2/orders/{id}/cancel", shop.ann)
+            if n % 2
+            else shop.order(shop.ann, (tea, 1))
+        )
+        for id in first
+        for n in range(2)
+    ]
+    assert set(shop.at_once(calls)) <= {200, 201}
+    orders = shop.call("GET", "/v1/orders?limit=100&status=created", shop.ann).json()
+    totals = [it["total_cents"] for it in orders]
+    spent, earned = 8 * 1800 - sum(totals), sum(it // 100 for it in totals)
+    expected = {"granted": 3000, "spent": -spent, "earned": earned}
+    expected["account"] = sum(expected.values())
+    deadline = time.monotonic() + 20
+    while shop.people.inside("loyalty", books) != expected:
+        assert time.monotonic() < deadline, (shop.people.inside("loyalty", books), expected)
+        time.sleep(0.05)
+
+
+async def test_migrations_there_and_back(shop: Shop, database_url: str) -> None:
+    """Models and database agree; a step back forgets what is owed and keeps the rest."""
+    owed = "INSERT INTO loyalty_accounts VALUES (7001, -5, false), (7002, 9, true)"
+    modules = [
+        it
+        for it in shop.client.app.generation.registry.migrations()  # type: ignore[attr-defined]
+        if it.module == "loyalty"
+    ]
+    database = database_at(database_url)
+    try:
+        assert await migrations.check(database, modules) == {}
+        async with database.writer.begin() as connection:
+            await connection.execute(text(owed))
+        [down] = await migrations.downgrade(database, modules)
+        assert (down.after, down.failure) == ("0001", None)
+        async with database.reader.connect() as connection:
+            kept = await connection.execute(text("SELECT points, redeem FROM loyalty_accounts"))
+            assert sorted((points, bool(redeem)) for points, redeem in kept) == [
+                (0, False),
+                (9, True),
+            ]
+        [up] = await migrations.upgrade(database, modules)
+        assert (up.after, up.failure) == ("0002", None)
+        assert await migrations.check(database, modules) == {}
+    finally:
+        await database.close()

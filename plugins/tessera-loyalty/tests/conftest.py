@@ -69,6 +69,13 @@ def shop() -> Iterator[Shop]:
 
 
 @pytest.fixture
+def by_hand() -> Iterator[Shop]:
+    """The same shop, whose subscribers hear of events when a test delivers them."""
+    with start_app(["loyalty"], by_hand=True) as app:
+        yield Shop(app)
+
+
+@pytest.fixture
 def generous() -> Iterator[Shop]:
     """A shop whose points are worth 25 cents, in euros, for half of an order at most."""
     chosen = {"currency": "EUR", "points_per_unit": 2, "point_value_minor": 25}

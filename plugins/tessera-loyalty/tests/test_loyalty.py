@@ -145,9 +145,11 @@ def test_every_movement_is_kept(app_factory: AppFactory, sync_session: SyncKitSe
     tea = client.post("/products", json=body).json()["id"]
     client.post("/loyalty/grants", json={"user_id": ANN, "points": 99})
     client.put("/loyalty/me", json={"redeem": True})
-    client.post("/orders", json={"lines": [{"product_id": tea, "quantity": 1}]})
-    found = sync_session.exec(select(Movement.reason, Movement.points).order_by(Movement.id))
-    assert list(found) == [("granted", 99), ("spent", -99), ("earned", 9)]
+    placed = client.post("/orders", json={"lines": [{"product_id": tea, "quantity": 1}]}).json()
+    columns = (Movement.reason, Movement.points, Movement.order_id)
+    found = sync_session.exec(select(*columns).order_by(Movement.id))
+    order = placed["id"]
+    assert list(found) == [("granted", 99, None), ("spent", -99, order), ("earned", 9, order)]
     assert client.get("/loyalty/me").json()["points"] == 9
 
 

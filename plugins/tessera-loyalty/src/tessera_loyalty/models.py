@@ -13,10 +13,9 @@ class Base(SQLModel, registry=table_registry("loyalty")):
 
 
 class Account(Base, table=True):
-    """What somebody has now. Its row is locked by whoever changes it."""
+    """What somebody has now; below nothing, what he owes. Its row is locked by who changes it."""
 
     __tablename__ = "loyalty_accounts"
-    __table_args__ = (CheckConstraint("points >= 0", name="points_not_negative"),)
 
     user_id: int = Field(
         sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
@@ -26,13 +25,17 @@ class Account(Base, table=True):
 
 
 class Movement(Base, table=True):
-    """Points that came or went; the sum of somebody's is what the account has."""
+    """Points that came or went; the sum of somebody's is what the account has.
+
+    Those of a cancelled order are there once more, the other way round.
+    """
 
     __tablename__ = "loyalty_movements"
     __table_args__ = (
         CheckConstraint("reason IN ('granted', 'earned', 'spent')", name="reason"),
         CheckConstraint("points <> 0", name="points_moved"),
         Index(None, "user_id", "id"),
+        Index(None, "order_id"),
     )
 
     id: int | None = BigId()
@@ -40,3 +43,4 @@ class Movement(Base, table=True):
     points: int = Field(sa_type=BigInteger)
     reason: str = Field(max_length=16)
     moved_at: datetime
+    order_id: int | None = Field(default=None, sa_type=BigInteger)

@@ -19,7 +19,8 @@ from core.plugin import (
     hookimpl,
     on,
 )
-from modules.orders.contracts import PriceLines
+from modules.orders.contracts import NoteOrder, PriceLines
+from modules.orders.events import OrderStatusChanged
 from modules.users.events import UserDeleted
 from tessera_loyalty import handlers
 from tessera_loyalty.api.v1.router import router as v1
@@ -72,12 +73,20 @@ def permissions() -> Sequence[Permission]:
 
 @hookimpl
 def subscriptions() -> Sequence[Subscription]:
-    return [on(UserDeleted, handlers.user_deleted)]
+    return [
+        on(UserDeleted, handlers.user_deleted),
+        on(OrderStatusChanged, handlers.order_status_changed),
+    ]
 
 
 @hookimpl
 def orders_pricing(context: Context) -> PriceLines:
     return context.service(LoyaltyService).price
+
+
+@hookimpl
+def orders_placed(context: Context) -> NoteOrder:
+    return context.service(LoyaltyService).settle
 
 
 @hookimpl
