@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import collector, ending, watchdog
 from core.errors import TesseraError, text_of
+from core.events import recording
 from core.generation import Generation
 from core.http.cors import Cors
 from core.http.edge import Edge
@@ -105,6 +106,8 @@ class Tessera:
             watchdog.install()
         own_tasks(asyncio.get_running_loop())
         configure_logging(settings, quiet=self._quiet)
+        if not settings.events.recording:
+            log.warning("events are not recorded", reason=recording.OFF)
         self.resources = Resources(settings)
         # A command leaves the delivering to servers.
         self.resources.events.role = "none" if self._quiet else settings.server.role

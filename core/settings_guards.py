@@ -34,6 +34,9 @@ def production_faults(settings: Settings, *, workers: int) -> Iterator[str]:
     if "*" in settings.cors.allowed_origins and settings.cors.allow_credentials:
         where = _at(settings, "cors.allowed_origins")
         yield f'{where} must name the origins in production: "*" with cors.allow_credentials'
+    if not settings.events.recording:
+        where = _at(settings, "events.recording")
+        yield f"{where} must be true in production: without it every event is lost"
     if settings.database.is_sqlite and workers > 1:
         where = _at(settings, "server.workers")
         yield f"{where} must be 1 in production on SQLite, or database.url name PostgreSQL"

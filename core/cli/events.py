@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from core.cli.golden import golden
 from core.db.engine import Database
 from core.errors import Refused, Unavailable
-from core.events import backlog, operations, pruning
+from core.events import backlog, operations, pruning, recording
 from core.events.backlog import Backlog, Stall, stalls
 from core.events.lookout import lag_of
 from core.logs import configure_logging
@@ -51,8 +51,12 @@ def status(as_json: Json = False) -> None:
     if as_json:
         relay, *groups = [_document(it) for it in backlogs]
         told = [{**asdict(it), "seconds": round(it.seconds, 3)} for it in stalled]
-        typer.echo(json.dumps({"relay": relay, "groups": groups, "stalled": told}, indent=2))
+        recorded = settings.events.recording
+        document = {"recording": recorded, "relay": relay, "groups": groups, "stalled": told}
+        typer.echo(json.dumps(document, indent=2))
         return
+    if not settings.events.recording:
+        typer.echo(recording.OFF)
     for it in backlogs:
         typer.echo(_line(it))
     for stall in stalled:

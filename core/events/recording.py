@@ -87,6 +87,10 @@ def _is_no_json(value: Any) -> bool:
     return False
 
 
+OFF = "events.recording is false, which is for measuring: whatever happens is lost to subscribers"
+"""Said by whoever is asked how events are, while it holds."""
+
+
 class Recorder:
     """Writes what a session has recorded; one a process."""
 

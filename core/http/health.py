@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core.errors import text_of
+from core.events import recording
 from core.events.backlog import stalls
 from core.steps import create_task, leave_behind
 
@@ -91,6 +92,8 @@ async def _ask_modules(generation: Generation) -> dict[str, dict[str, dict[str, 
 async def _events(generation: Generation) -> dict[str, Any]:
     """Whether events flow; those that stall by name, with what to do. It makes nothing unready."""
     settings, resources = generation.settings, generation.world.resources
+    if not settings.events.recording:
+        return {"status": "off", "reason": recording.OFF}
     try:
         backlogs = await resources.lookout.look()
     except Exception as error:  # a database that is away is told of by itself

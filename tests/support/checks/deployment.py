@@ -49,6 +49,13 @@ DEPLOYMENT = [
             {},
         ),
         ("T901", "debug", "app.debug", {"app": {"debug": True}}, {"app": {"debug": False}}),
+        (
+            "T901",
+            "no events",
+            "events.recording",
+            {"events": {"recording": False}},
+            {"events": {"recording": True}},
+        ),
         ("T902", "docs", "server.docs", {"server": {"docs": True}}, {"server": {"docs": False}}),
         (
             "T903",

@@ -245,6 +245,10 @@ def test_production_with_a_good_key_starts(here: Deployment) -> None:
             "settings.toml: cors.allowed_origins must name the origins in production",
         ),
         (
+            {"events.recording": "false"},
+            "settings.toml: events.recording must be true in production: without it every event",
+        ),
+        (
             {"server.workers": "2"},
             "settings.toml: server.workers must be 1 in production on SQLite",
         ),

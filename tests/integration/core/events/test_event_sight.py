@@ -244,6 +244,28 @@ async def test_status_tells_an_operator_the_same(
     assert stall["remedy"]
 
 
+@pytest.mark.timeout(300)
+async def test_that_nothing_is_recorded_is_said(
+    database_url: str, garden: Garden, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `events.recording` off the log of a start, /readyz and `events status` say so."""
+    towers.plant(garden)
+    off = {"recording": False}
+    app = Tessera(settings_for(database_url, "tower", "ledger", events=off), migrate=True)
+    await app.start()
+    try:
+        assert "events are not recorded" in capsys.readouterr().err
+        events = (await get(app, "/readyz")).json()["events"]
+        assert (events["status"], "events.recording" in events["reason"]) == ("off", True)
+    finally:
+        await app.stop()
+    place = Installation(tmp_path / "place", database_url, events=off)
+    done = await asyncio.to_thread(place.run, "events", "status")
+    assert done.stdout.startswith("events.recording is false"), done.stderr
+    done = await asyncio.to_thread(place.run, "events", "status", "--json")
+    assert json.loads(done.stdout)["recording"] is False
+
+
 async def test_old_notes_of_what_was_received_are_pruned(bells: Bells) -> None:
     """The inbox forgets what is older than seven days, and no row before."""
     from sqlalchemy import insert
