@@ -127,15 +127,18 @@ def findings(
     """
     found = []
     for details in error.errors(include_url=False):
-        key, origin = _found(_dotted(details, prefix), origins)
+        dotted, kind = _dotted(details, prefix), details["type"]
+        key, origin = _found(dotted, origins)
         annotation = _annotation(model, details["loc"])
-        beneath = isinstance(details["input"], Mapping) and key != _dotted(details, prefix)
-        if beneath or details["type"] == "extra_forbidden" or details["loc"][-1:] == ("[key]",):
+        beneath = key != dotted and isinstance(details["input"], Mapping) and _is_no_table(kind)
+        if beneath or kind == "extra_forbidden" or details["loc"][-1:] == ("[key]",):
             found.append(_unknown(key, origin, known))
             continue
+        if isinstance(details["input"], Mapping) and (places := _places(dotted, origins)):
+            key, origin = dotted, places
         what = scrub(_what(details, quotable=not is_secret_field(key, annotation)), secrets)
-        text = _placed(what, key=key, origin=origin, single=key in origins)
-        hint, missing = _did_you_mean(details, annotation), details["type"] == "missing"
+        text = _placed(what, key=key, origin=origin, single=origins.get(key) == origin)
+        hint, missing = _did_you_mean(details, annotation), kind == "missing"
         found.append(Finding(text, hint, key, missing=missing))
     return found
 
@@ -190,6 +193,16 @@ def _found(key: str, origins: Mapping[str, str]) -> tuple[str, str]:
     return (inside if origin.startswith(VARIABLE_PLACES) else key), origin
 
 
+def _places(section: str, origins: Mapping[str, str]) -> str:
+    """Where the keys of a section were found, whichever of them is at fault."""
+    inside = (it for key, it in origins.items() if key.startswith(f"{section}."))
+    found = dict.fromkeys(it for it in inside if it != "default")
+    if len(found) > 1:  # a variable alone says nothing of the others
+        names = (it.rpartition(" ")[0] if it.startswith(VARIABLE_PLACES) else it for it in found)
+        found = dict.fromkeys(names)
+    return " and ".join(found)
+
+
 _IS_NOT: Mapping[str, str] = {
     "int": "a whole number",
     "float": "a number",
@@ -208,6 +221,11 @@ _IS_NOT: Mapping[str, str] = {
     "model": "a section with keys of its own",
 }
 _OF_TYPE = re.compile(r"(\w+?)(_type|_parsing|_from_\w+|_attributes_type|_inexact)+")
+
+
+def _is_no_table(kind: str) -> bool:
+    """Whether an error says that no table may stand there, so that nothing in it has a meaning."""
+    return kind in ("literal_error", "enum") or _OF_TYPE.fullmatch(kind) is not None
 
 
 def _what(details: ErrorDetails, *, quotable: bool) -> str:

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from core.errors import ModuleFailure
+from core.errors import ConfigurationError, ModuleFailure
 from core.settings import Settings, module_settings
 from core.settings_modules import section_note
 from tests.support.deployments import Deployment
@@ -182,6 +182,38 @@ def test_a_remedy_names_the_key(here: Deployment, toml: str, reason: str, remedy
     failure = _failure(here.load(f"[modules.orders]\nenabled = true\n{toml}"), Keyed)
     assert failure.reason.endswith(reason)
     assert failure.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("toml", "env", "place"),
+    [
+        ("", {"SECURITY_PROTOCOL": "SASL_SSL"}, "environment TESSERA_KAFKA__SECURITY_PROTOCOL"),
+        ("", {"BOOTSTRAP_SERVERS": "h:1", "SECURITY_PROTOCOL": "SASL_SSL"}, "environment"),
+        (
+            'bootstrap_servers = "h:1"',
+            {"SECURITY_PROTOCOL": "SASL_SSL"},
+            "settings.toml and environment",
+        ),
+        ('security_protocol = "SASL_SSL"', {}, "settings.toml"),
+    ],
+)
+def test_a_section_that_does_not_fit_together_says_so_wherever_it_was_set(
+    here: Deployment, toml: str, env: dict[str, str], place: str
+) -> None:
+    """What is wrong with a whole section is said in its own words, with each place it came from."""
+    with pytest.raises(ConfigurationError) as caught:
+        here.load(f"[kafka]\n{toml}", env={f"TESSERA_KAFKA__{k}": v for k, v in env.items()})
+    needs = "kafka: SASL_SSL needs sasl_username and sasl_password"
+    assert str(caught.value) == f"{place}: {needs}"
+
+
+def test_a_module_is_told_what_does_not_fit_together_in_the_environment(here: Deployment) -> None:
+    """A validator of a module's whole model keeps its text where variables were what it judged."""
+    variable = "TESSERA_MODULES__ORDERS__API_KEY"
+    failure = _failure(here.load("", env={variable: "abcd"}), Keyed)
+    reason = f"environment {variable}: modules.orders: fewer tries than letters"
+    assert failure.reason == reason
+    assert failure.remedy == "mend [modules.orders]"
 
 
 @pytest.mark.parametrize(("toml", "env", "reason", "remedy"), REFUSALS)
