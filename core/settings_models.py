@@ -279,8 +279,9 @@ class KafkaSettings(Section):
     @classmethod
     def _addresses(cls, value: str) -> str:
         for address in value.split(",") if value else ():
-            if not re.fullmatch(r"\s*([^\s:/@]+|\[[0-9a-fA-F:]+\]):\d{1,5}\s*", address):
-                raise ValueError("is not of the form host:port or host:port,host:port")
+            found = re.fullmatch(r"\s*(?:[^\s:/@]+|\[[0-9a-fA-F:]+\]):(\d{1,5})\s*", address)
+            if found is None or not 1 <= int(found[1]) <= 65535:
+                raise ValueError("is not host:port or host:port,host:port, ports from 1 to 65535")
         return value
 
     @model_validator(mode="after")

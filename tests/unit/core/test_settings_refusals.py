@@ -382,13 +382,15 @@ def _all_that_is_said(env: dict[str, str]) -> str:
         ('bootstrap_servers = "kafka"', "host:port"),
         ('bootstrap_servers = "a:9092,"', "host:port"),
         ('bootstrap_servers = "kafka://a:9092"', "host:port"),
+        ('bootstrap_servers = "a:9092,b:99999"', "from 1 to 65535"),
+        ('bootstrap_servers = "a:0"', "from 1 to 65535"),
         ('security_protocol = "SASL_SSL"', "needs sasl_username"),
         ('sasl_mechanism = "GSSAPI"', "sasl_mechanism"),
         ('topic_prefix = "Tessera."', "topic_prefix"),
     ],
 )
 def test_a_kafka_that_cannot_be_meant_is_refused(here: Deployment, toml: str, said: str) -> None:
-    """An address without a port, a scheme, or signing in as nobody is named in one line."""
+    """An address without a possible port, a scheme, signing in as nobody: named in one line."""
     assert said in here.refusal(f"[kafka]\n{toml}")
 
 
