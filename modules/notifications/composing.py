@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from modules.notifications.headers import POLICY
+
 TEMPLATES = Path(__file__).parent / "templates"
-# Every server takes seven bits; what is written to a file is what is sent.
-POLICY = SMTP.clone(cte_type="7bit")
 
 
 class Composer:
