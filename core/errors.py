@@ -37,14 +37,17 @@ LONGEST_TEXT = 2_000
 """Characters of an error's own words that are told; a log has the rest in its traceback."""
 
 
-def text_of(error: BaseException) -> str:
+def text_of(error: BaseException, *, for_operators: bool = False) -> str:
     """An error's own words; the name of its kind where it cannot even tell those.
+
+    `for_operators`, in the log, it says what callers may not know: which server said what.
 
     What no encoding can write, as in the name of a file that is no UTF-8, is written as escapes, as
     is what would steer a terminal. The password of an address is left out.
     """
     try:
-        text = mask_urls(str(error))
+        more = error.for_operators if for_operators and isinstance(error, TesseraError) else ""
+        text = mask_urls(more or str(error))
         text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
         return "\n".join(one_line(line.expandtabs()) for line in text.split("\n"))
     except BaseException as worse:  # a stranger's __str__ may raise anything

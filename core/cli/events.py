@@ -231,7 +231,7 @@ def _run(action: Callable[[Database], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except Unavailable as error:
-        raise Refused(f"{error.detail}") from error
+        raise Refused(error.for_operators) from error
     except DBAPIError as error:
         if waiting := asyncio.run(_waiting(settings)):
             raise Refused(f"migrations wait: {waiting}; run `tessera db upgrade` first") from error

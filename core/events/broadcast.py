@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import bindparam, false, func, select, true
 
-from core.errors import Unavailable
+from core.errors import Unavailable, text_of
 from core.events.catalog import EventCatalog
 from core.events.hearing import Hearing
 from core.events.tables import outbox
@@ -114,7 +114,8 @@ class Broadcaster:
                 try:
                     await (self.look() if self._begun else self.begin())
                 except Unavailable as error:
-                    log.warning("broadcasts wait for the database", reason=str(error))
+                    reason = text_of(error, for_operators=True)
+                    log.warning("broadcasts wait for the database", reason=reason)
                 except Exception:
                     log.exception("broadcasts failed, and try again")
                 await asyncio.sleep(PAUSE_SECONDS)

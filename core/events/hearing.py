@@ -92,7 +92,8 @@ class Hearing:
         try:
             self._kept.extend(await self._rows(numbers))
         except Exception as error:
-            log.warning("broadcasts wait for the database", module=self.module, reason=str(error))
+            reason = text_of(error, for_operators=True)
+            log.warning("broadcasts wait for the database", module=self.module, reason=reason)
             self._behind.extendleft(reversed(numbers))
             await asyncio.sleep(AGAIN_SECONDS)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 from sqlalchemy import text
 
-from core.errors import Unavailable
+from core.errors import Unavailable, text_of
 from core.events.failpoints import failpoint
 from core.events.tables import BUCKETS
 
@@ -182,7 +182,8 @@ class BucketLeases:
             async with asyncio.timeout(self._seconds):
                 await self.keep()
         except (Unavailable, TimeoutError) as error:
-            log.warning("leases cannot be renewed just now", reason=str(error) or "too slow")
+            reason = text_of(error, for_operators=True) or "too slow"
+            log.warning("leases cannot be renewed just now", reason=reason)
         except Exception:
             log.exception("renewing the leases failed")
 
@@ -240,4 +241,5 @@ class BucketLeases:
                 await connection.execute(_RELEASE_ALL, {"owner": self.owner})
                 await connection.execute(_LEAVE, {"owner": self.owner})
         except (Unavailable, TimeoutError) as error:
-            log.warning("leases were not given back, they end by themselves", reason=str(error))
+            reason = text_of(error, for_operators=True) or "too slow"
+            log.warning("leases were not given back, they end by themselves", reason=reason)

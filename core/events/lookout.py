@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.errors import Unavailable
+from core.errors import Unavailable, text_of
 from core.events import backlog
 from core.events.backlog import Backlog, Lag
 
@@ -114,7 +114,8 @@ class Lookout:
         try:
             lag = await lag_of(self._database, self._kafka)
         except Unavailable as error:
-            log.debug("how far the groups are behind is not known", reason=str(error))
+            reason = text_of(error, for_operators=True)
+            log.debug("how far the groups are behind is not known", reason=reason)
         except Exception:
             log.exception("asking how far the groups are behind failed")
         else:

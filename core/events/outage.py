@@ -29,7 +29,7 @@ class Outage:
         self._since = self._since or now
         if not self._told_at or now - self._told_at >= REMIND_SECONDS:
             self._told_at = now
-            reason = text_of(error) or "no answer in time"
+            reason = text_of(error, for_operators=True) or "no answer in time"
             log.warning(self._waits, who=self._who, reason=reason, **self._details)
 
     def over(self) -> None:

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import bindparam, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core.errors import Unavailable
+from core.errors import Unavailable, text_of
 from core.events.failpoints import failpoint
 from core.events.pending import RELAYABLE, relayable_in
 from core.events.tables import deliveries, group_types, outbox
@@ -111,7 +111,8 @@ class Relay:
             async with asyncio.timeout(PASS_SECONDS):
                 return await self.relay() > 0
         except (Unavailable, TimeoutError) as error:
-            log.warning("the relay waits for the database", reason=str(error) or "too slow")
+            reason = text_of(error, for_operators=True) or "too slow"
+            log.warning("the relay waits for the database", reason=reason)
         except Exception:
             log.exception("the relay failed, and tries again")
         return False

@@ -64,8 +64,8 @@ class SmtpMailer:
 
     async def send(self, message: EmailMessage) -> None:
         name = str(message["Message-ID"])
-        self._server.check(self._where, f"{self._where} was away a moment ago")
-        self._messages.check(name, f"{self._where} has put off {name}")
+        self._server.check(self._where)
+        self._messages.check(name)
         client = self._client()
         try:
             ends = asyncio.get_running_loop().time() + self._within
@@ -102,9 +102,9 @@ class SmtpMailer:
             said = _said(error) or f"no answer within {self._within:g} s"
             if _is_for_good(error):
                 raise MailRefused(f"{self._where} said {said}") from error
-            patience.put_off(name)
-            text = "Mail cannot be sent just now."
-            raise Unavailable(text, for_operators=f"{self._where}: {said}") from error
+            why = f"{self._where}: {said}"
+            patience.put_off(name, why)
+            raise Unavailable("Mail cannot be sent just now.", for_operators=why) from error
         else:
             patience.forget(name)
 

@@ -10,6 +10,7 @@ from core.plugin import Unavailable
 
 MOST = 10_000
 """Names that are remembered; the oldest goes, and may be tried sooner than it should."""
+NEVER = (0.0, 0.0, "")
 
 
 class Patience:
@@ -22,19 +23,19 @@ class Patience:
         self._first = first
         self._longest = longest
         self._clock = clock
-        self._waiting: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._waiting: OrderedDict[str, tuple[float, float, str]] = OrderedDict()
 
-    def check(self, name: str, why: str) -> None:
-        """Raises Unavailable while it is too soon."""
-        until, _ = self._waiting.get(name, (0.0, 0.0))
+    def check(self, name: str) -> None:
+        """Raises Unavailable while it is too soon, with why it failed the last time."""
+        until, _, why = self._waiting.get(name, NEVER)
         if self._clock() < until:
             raise Unavailable("Too soon to try again.", for_operators=why)
 
-    def put_off(self, name: str) -> None:
+    def put_off(self, name: str, why: str) -> None:
         """It failed: leave it alone, for longer than the last time."""
-        _, last = self._waiting.pop(name, (0.0, 0.0))
+        _, last, _ = self._waiting.pop(name, NEVER)
         wait = min(max(last * 2, self._first), self._longest)
-        self._waiting[name] = (self._clock() + wait, wait)
+        self._waiting[name] = (self._clock() + wait, wait, why)
         while len(self._waiting) > MOST:
             self._waiting.popitem(last=False)
 

@@ -120,12 +120,13 @@ def test_what_failed_is_left_alone_for_twice_as_long_each_time() -> None:
 
     def waits() -> float:
         nonlocal now
-        patience.put_off("a")
+        patience.put_off("a", "the server is away")
         began = now
         while True:
             try:
-                patience.check("a", "too soon")
-            except Unavailable:
+                patience.check("a")
+            except Unavailable as error:
+                assert error.for_operators == "the server is away"
                 now += 0.5
             else:
                 return now - began
@@ -133,14 +134,14 @@ def test_what_failed_is_left_alone_for_twice_as_long_each_time() -> None:
     assert [waits() for _ in range(5)] == [1, 2, 4, 5, 5]
     patience.forget("a")
     assert waits() == 1
-    patience.check("b", "never failed")
+    patience.check("b")
 
 
 def test_patience_remembers_only_so_much() -> None:
     """However many messages are put off, the memory stays bounded, and the oldest goes first."""
     patience = Patience(first=100, longest=100, clock=lambda: 0.0)
     for number in range(MOST + 1):
-        patience.put_off(str(number))
-    patience.check("0", "forgotten")
+        patience.put_off(str(number), "away")
+    patience.check("0")
     with pytest.raises(Unavailable):
-        patience.check("1", "remembered")
+        patience.check("1")
