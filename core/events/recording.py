@@ -47,7 +47,7 @@ def record(
     (by changing it), and grows by at least one with each event. Without one core counts, at one
     statement more; an aggregate has either always a version of its own or never. What is recorded
     inside a savepoint goes with it. Raises ValueError for what cannot be published: a key that is
-    empty or has more than 64 characters, a version below 0, a number that is NaN or infinite.
+    None, empty or has more than 64 characters, a version below 0, a number that is NaN or infinite.
     """
     if problem := _problem(event, version):
         raise ValueError(f"{type(event).__name__}: {problem}")
@@ -56,6 +56,8 @@ def record(
 
 def _problem(event: Event, version: int | None) -> str | None:
     """What is wrong with it; here it is known who did it, and at the commit only that it was."""
+    if getattr(event, event.key_field) is None:
+        return f"its key {event.key_field} is None, which names no aggregate"
     key, length = event.aggregate_id, len(event.aggregate_id)
     if not 0 < length <= KEY_LENGTH:
         told = f"{key[:20]}… has {length} characters, {KEY_LENGTH} at most" if key else " is empty"

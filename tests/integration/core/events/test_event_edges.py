@@ -248,6 +248,21 @@ async def test_an_empty_key_is_refused_where_it_is_recorded(bells: Bells) -> Non
             record(session, Named(bell=""))
 
 
+class Cast(Event, type="tower.bell_cast.v1", aggregate="bell", key="bell"):
+    """Its bell may have no number, or a strange name."""
+
+    bell: int | str | None = None
+
+
+async def test_a_key_that_is_none_is_refused_where_it_is_recorded(bells: Bells) -> None:
+    """It is not the aggregate "None", which would hold all of them, in one order; a text may be."""
+    async with bells.database.write() as session:
+        with pytest.raises(ValueError, match="Cast: its key bell is None, which names no"):
+            record(session, Cast())
+        record(session, Cast(bell="None"))
+        record(session, Cast(bell=0))
+
+
 async def test_a_version_below_nought_is_refused_where_it_is_recorded(bells: Bells) -> None:
     """No order begins there, and a broker's messages have none."""
     async with bells.database.write() as session:
