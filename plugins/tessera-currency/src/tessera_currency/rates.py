@@ -42,14 +42,22 @@ def read(path: Path) -> Rates:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path} is neither a .json nor a .csv file")
+    text = _text(path)
+    try:
+        return Rates(_table(reader(text)))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _table(pairs: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
     table: dict[str, Decimal] = {}
-    for code, rate in reader(_text(path)):
+    for code, rate in pairs:
         if code in table:
-            raise ValueError(f"{path} has {code} twice")
+            raise ValueError(f"it has {code} twice")
         table[code] = rate
     if not table:
-        raise ValueError(f"{path} holds no rates")
-    return Rates(table)
+        raise ValueError("it holds no rates")
+    return table
 
 
 def _text(path: Path) -> str:
@@ -85,17 +93,31 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _from_csv(text: str) -> Iterator[tuple[str, Decimal]]:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(row)]
-    if rows and not _CODE.fullmatch(rows[0][0]):
-        rows = rows[1:]  # the heading
-    return _pairs(rows)
+    rows = csv.reader(io.StringIO(text))
+    first = True
+    try:
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if not (first and _is_heading(cells)):
+                if len(cells) != 2:
+                    raise ValueError(f"{','.join(cells)!r} is not a currency and a rate")
+                yield _checked(*cells)
+            first = False
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"line {rows.line_num}: {error}") from None
 
 
-def _pairs(rows: Iterable[list[str]]) -> Iterator[tuple[str, Decimal]]:
-    for row in rows:
-        if len(row) != 2:
-            raise ValueError(f"the line {','.join(row)!r} is not a currency and a rate")
-        yield _checked(*row)
+def _is_heading(cells: list[str]) -> bool:
+    """Whether this can only be words. A mistyped code or rate is no heading, to be left out."""
+    if len(cells) != 2 or _CODE.fullmatch(cells[0]):
+        return False
+    try:
+        Decimal(cells[1])
+    except InvalidOperation:
+        return True
+    return False
 
 
 def _checked(code: Any, rate: Any) -> tuple[str, Decimal]:
