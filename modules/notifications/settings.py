@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from email.headerregistry import Address
-from email.utils import parseaddr
+from email.errors import ObsoleteHeaderDefect
+from email.headerregistry import Address, HeaderRegistry
+from email.utils import quote
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from modules.users.contracts import normalise_email
 
 Encryption = Literal["starttls", "tls", "none"]
 PORTS: dict[Encryption, int] = {"starttls": 587, "tls": 465, "none": 25}
@@ -59,9 +62,35 @@ class NotificationsSettings(BaseModel):
 
 
 def address_of(text: str, *, name: str = "") -> Address:
-    """The one address in ``a@b.example`` or ``Name <a@b.example>``. Raises ValueError."""
-    display_name, spec = parseaddr(text)
-    local, at, domain = spec.rpartition("@")
-    if not (local and at and domain and spec.isascii()):
-        raise ValueError(f"no mail address: {text!r}")
-    return Address(display_name or name, local, domain)
+    """The one address in ``a@b.example`` or ``Name <a@b.example>``, called `name` without a name.
+
+    Raises ValueError when the text is anything else or more, or the address one that no user could
+    have.
+    """
+    try:
+        found = _read(text)
+        normalise_email(found.addr_spec)
+    except Exception as error:  # Python's parser stumbles over some texts: IndexError of "shop@"
+        raise ValueError(
+            f"no mail address, or not just one: {text!r}; such as shop@shop.example, "
+            'Shop <shop@shop.example> or "Shop, Inc." <shop@shop.example>'
+        ) from error
+    return Address(found.display_name or name, found.username, found.domain)
+
+
+def _read(text: str) -> Address:
+    """The address; ValueError where a reader would drop or change a part of the text."""
+    header: Any = HeaderRegistry()("From", text)
+    found: Address
+    [found] = header.addresses
+    if not all(isinstance(it, ObsoleteHeaderDefect) for it in header.defects):
+        raise ValueError("not by the rules")  # a full stop in a name is but obsolete: Shop Ltd.
+    name, spec = found.display_name, found.addr_spec
+    forms = spec, f"<{spec}>", f"{name}<{spec}>", f'"{quote(name)}"<{spec}>'
+    if spec not in text or _bare(text) not in map(_bare, forms):
+        raise ValueError("not as it stands there")
+    return found
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
