@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import PydanticSerializationError
 from starlette.datastructures import FormData
@@ -16,8 +17,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from core import errors
-from core.errors import Problem, Unprocessable
+from core.errors import Problem, Unprocessable, text_of
 from core.request import SCOPE_REQUEST
+
+log = structlog.get_logger("tessera.http")
 
 MEDIA_TYPE = "application/problem+json"
 _FORM = "application/x-www-form-urlencoded"
@@ -78,6 +81,9 @@ def _response(
 async def on_problem(request: Request, problem: Exception) -> Response:
     """Handler for everything that core and modules raise on purpose."""
     assert isinstance(problem, Problem)
+    away = isinstance(problem, errors.Unavailable)
+    if away and problem.for_operators != problem.detail:  # which server, and what it said
+        log.warning("cannot answer", reason=text_of(problem, for_operators=True))
     return problem_response(problem, request.scope)
 
 

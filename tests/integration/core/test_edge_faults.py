@@ -45,6 +45,10 @@ SOURCE = minimal(
         def thread() -> int:
             raise KeyboardInterrupt
 
+        @router.get("/away")
+        async def away() -> int:
+            raise Unavailable("Ask later.", for_operators="bank.example:443: no route to host")
+
         @router.get("/long")
         async def long() -> int:
             await asyncio.sleep(60)
@@ -85,6 +89,19 @@ def test_what_is_no_exception_is_a_fault_like_any_other(
     fault = next(line for line in lines if line["event"] == "request failed")
     assert (fault["request_id"], fault["route"]) == ("find-me", f"/demo/{name}")
     assert next(line for line in lines if line["event"] == "request")["status"] == 500
+
+
+def test_why_a_server_is_away_is_for_the_log_alone(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A 503 tells its caller nothing of the inside; the log says which server, and what it said."""
+    answer = client.get("/v1/demo/away", headers={"X-Request-ID": "find-me"})
+    assert (answer.status_code, answer.json()["detail"]) == (503, "Ask later.")
+    assert "bank" not in answer.text
+    lines = [r.msg for r in caplog.records if isinstance(r.msg, dict)]
+    told = next(line for line in lines if line["event"] == "cannot answer")
+    assert told["reason"] == "bank.example:443: no route to host"
+    assert (told["request_id"], told["route"]) == ("find-me", "/demo/away")
 
 
 def test_a_request_that_is_cancelled_gets_its_cancellation(client: TestClient) -> None:
