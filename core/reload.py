@@ -26,6 +26,7 @@ log = structlog.get_logger("tessera.reload")
 
 SWAPPED = frozenset({"modules", "api"})
 """The sections that a new generation takes from new settings."""
+NOT_TAKEN = "settings not taken over; everything goes on as before"
 
 
 def merge(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
@@ -37,11 +38,12 @@ def merge(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
 
 
 def refuse_blank(old: Settings, new: Settings) -> None:
-    """Raise Refused when the settings file has lost all that it said.
+    """Raise Refused when the settings file has lost all that it said, modules among it.
 
     No module would serve then, and nobody who wants that does it so.
     """
-    if new.blank_file and not old.blank_file:
+    serving = any(section.enabled for section in old.modules.values())
+    if serving and new.blank_file and not old.blank_file:
         raise Refused(
             f"{new.blank_file} holds no table any more, so that no module of it would serve; write "
             "it again (was the disk full?), or disable modules one by one: enabled = false"
@@ -53,19 +55,18 @@ async def reload(lifecycle: Lifecycle) -> bool:
     old = lifecycle.current.settings
     try:
         new = load_settings()
-        if lifecycle.current.registry.enabled:
-            refuse_blank(old, new)
+        refuse_blank(old, new)
         settings, differing = merge(old, new)
         for name in differing:
             log.warning("this change takes effect at the next start", section=name)
         await lifecycle.swap(settings)
     except TesseraError as error:
-        log.error("settings not taken over; everything goes on as before", reason=str(error))
+        log.error(NOT_TAKEN, reason=str(error))
         return False
     except BaseException as error:  # SystemExit too, which would end the loop
         if is_cancelled(error) or by_a_person(error):
             raise
-        log.exception("settings not taken over; everything goes on as before")
+        log.exception(NOT_TAKEN)
         return False
     return True
 

@@ -14,6 +14,7 @@ import typer
 from core import ending, restart, watchdog
 from core.errors import ConfigurationError, Refused, TesseraError
 from core.logs import configure_logging
+from core.reload import NOT_TAKEN, refuse_blank
 from core.settings import Settings, load_settings
 from core.settings_models import Role
 
@@ -109,7 +110,7 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
     Raises Refused when the application did not start.
     """
     import uvicorn
-    from uvicorn.supervisors import ChangeReload, Multiprocess
+    from uvicorn.supervisors import ChangeReload
 
     alone = remembering_app() if workers == 1 and not reload else None
     options = uvicorn_options(settings, workers=workers, reload=reload)
@@ -124,7 +125,7 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
     if reload:
         ChangeReload(config, target=server.run, sockets=[bound]).run()
     elif workers > 1:
-        Multiprocess(config, sockets=[bound]).run()
+        supervisor(config, bound, settings).run()
     else:
         with contextlib.suppress(SystemExit):  # uvicorn's word for a failed start is exit code 3
             server.run(sockets=[bound])
@@ -132,6 +133,29 @@ def run(bound: socket.socket, settings: Settings, *, workers: int, reload: bool)
             raise alone.failure
         if not server.started:
             raise typer.Exit(1)  # the reason has been logged
+
+
+def supervisor(config: Any, bound: socket.socket, settings: Settings) -> Any:
+    """The parent of several workers; these are what they were started with."""
+    from uvicorn.supervisors import Multiprocess
+
+    class Supervisor(Multiprocess):
+        settings: Settings
+
+        def handle_hup(self) -> None:
+            """Start the workers anew, unless their new settings cannot be those that are meant."""
+            try:
+                new = load_settings()
+                refuse_blank(self.settings, new)
+            except TesseraError as error:
+                log.error(NOT_TAKEN, reason=str(error))
+                return
+            self.settings = new
+            super().handle_hup()
+
+    made = Supervisor(config, sockets=[bound])
+    made.settings = settings
+    return made
 
 
 def remembering_app() -> Any:

@@ -260,6 +260,29 @@ async def test_a_file_that_never_said_anything(
         assert running.get("/probe/fast") == 2
 
 
+async def test_bad_settings_change_nothing_for_workers(installation: PlantedInstallation) -> None:
+    """The parent of several workers starts none anew for a file that is wrong or says nothing."""
+    started, ended = "Application startup complete", "Finished server process"
+    with installation.serving("--workers", "2") as server:
+
+        async def said(words: str, times: int) -> None:
+            while server.log.count(words) < times:
+                await asyncio.sleep(0.05)
+
+        running = SwappingServer(installation, server)
+        await said(started, 2)
+        for name in ("nothing", "not TOML"):
+            text, named = BROKEN[name]
+            (installation.folder / "settings.toml").write_text(text)
+            assert named in await running.hang_up("settings not taken over")
+        assert (server.log.count(started), server.log.count(ended)) == (2, 0)
+        assert running.get("/probe/fast") == 1
+        enable(installation, "probe", "guest")
+        await running.hang_up(started)
+        await said(ended, 2)
+        assert running.get("/guest") == {"module": "guest"}
+
+
 async def test_what_serves_and_could_not_start_again_goes_on(
     installation: PlantedInstallation, garden: Garden
 ) -> None:
