@@ -243,10 +243,17 @@ class Unavailable(Problem):
         *,
         retry_after: int = 1,
         for_operators: str = "",
+        only_this: bool = False,
         **extensions: Any,
     ) -> None:
-        """`retry_after` is in seconds; `for_operators` says more than callers may know."""
+        """`retry_after` is in seconds; `for_operators` says more than callers may know.
+
+        `only_this` is for handlers of events: the server is there, and has put off this very
+        message. While others are delivered, that it waits is no stall.
+        """
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extensions)
+        self.retry_after = retry_after
+        self.only_this = only_this
         self._for_operators = for_operators
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import bindparam, case, exists, func, or_, select
 
 from core.events.due import BLOCKED
 from core.events.event import module_of
@@ -38,6 +38,18 @@ _BY_GROUP = (
     .group_by(groups.c.name)
     .order_by(groups.c.name)
 )
+_earlier = deliveries.alias("earlier")
+# What waits behind another is due when that is: a message that was put off, say. Behind a dead
+# letter there may be many, and that is asked first, since its index is small.
+_waits_behind = or_(
+    BLOCKED,
+    exists().where(
+        _earlier.c.group_name == _d.group_name,
+        _earlier.c.aggregate_type == _d.aggregate_type,
+        _earlier.c.aggregate_id == _d.aggregate_id,
+        _earlier.c.aggregate_version < _d.aggregate_version,
+    ),
+)
 # Of each group the first that is due, which is found at once; the least of all would take seconds
 # where hundreds of thousands wait.
 _first_due = (
@@ -46,7 +58,7 @@ _first_due = (
         _d.group_name == groups.c.name,
         _d.state == "pending",
         _d.available_at <= bindparam("now"),
-        ~BLOCKED,
+        ~_waits_behind,
     )
     .order_by(_d.seq)
     .limit(1)
@@ -191,5 +203,11 @@ def _remedy(backlog: Backlog, state: str | None, *, broker: bool) -> str:
     if backlog.name == RELAY and broker:
         return "see whether Kafka answers; the log of a worker says what the relay waits for"
     if backlog.workers is None:
-        return "is a process with the role worker, or all, running? its log says what it waits for"
-    return "the log of a worker says what it waits for, or it is too slow: start more of them"
+        return (
+            "if a process with the role worker, or all, is running, its log says what it waits for "
+            '("delivery waits"), or it is too slow; else start one'
+        )
+    return (
+        'the log of a worker says what it waits for ("delivery waits"), or it is too slow: '
+        "start more of them"
+    )

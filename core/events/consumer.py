@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,9 @@ import structlog
 from core.errors import Unavailable, text_of
 from core.events.due import BATCH, Due, Shelf
 from core.events.failpoints import failpoint
-from core.events.failure import reason_of, wait_after
+from core.events.failure import LONGEST_BACKOFF, counted, put_off, wait_after
 from core.events.outage import Outage
+from core.events.rests import Key, Rests
 
 if TYPE_CHECKING:
     from core.db.engine import Database
@@ -49,13 +49,8 @@ SLOW_SECONDS = 1.0
 MOST_TOGETHER = 50
 RETREAT_SECONDS = 0.1
 """How long a key that somebody else had in hand is let alone."""
-
-REMEMBERED_SECONDS = 60.0
-"""For how long after its rest an aggregate lets others go first."""
 MOST_BATCHES = 10
 """Batches that are looked through for an aggregate that can be worked on."""
-
-Key = tuple[str, str]
 
 
 class Retreat(Exception):
@@ -93,7 +88,7 @@ class Consumer:
         self.group = handling.group
         self._outside = set() if outside is None else outside
         self._places = places or asyncio.Semaphore(database.at_once)
-        self._on_wait = on_wait
+        self._on_wait = on_wait or (lambda due, error: None)
         self._handling = handling
         self._database = database
         self._leases = leases
@@ -104,7 +99,7 @@ class Consumer:
         self._outage = Outage("a consumer", work="delivery", group=self.group)
         self._together = 8
         self._under_way: dict[asyncio.Task[int], list[Due]] = {}
-        self._rested: dict[Key, float] = {}
+        self._rests = Rests()
         self._ear: Ear | None = None
         self._leaving = False
 
@@ -167,10 +162,8 @@ class Consumer:
 
         However many wait in vain (for a mail server, say), what comes behind them has its turn.
         """
-        now = time.monotonic()
-        self._rested = {k: it for k, it in self._rested.items() if it > now - REMEMBERED_SECONDS}
         out = {due.key for chunk in self._under_way.values() for due in chunk}
-        out |= {key for key, until in self._rested.items() if until > now}
+        out |= self._rests.now()
         by_key: dict[Key, list[Due]] = {}
         after = -1
         for _ in range(MOST_BATCHES):
@@ -178,13 +171,13 @@ class Consumer:
             for due in found:
                 if due.key not in out:
                     by_key.setdefault(due.key, []).append(due)
-            if len(found) < BATCH or by_key.keys() - self._rested.keys():
+            if len(found) < BATCH or not all(map(self._rests.last, by_key)):
                 break
             after = found[-1].seq  # one slow aggregate may fill a batch, or many in vain
         for dues in by_key.values():
             dues.sort(key=lambda due: due.aggregate_version)
         # Those first that were never tried in vain, then those that wait the longest.
-        return sorted(by_key.values(), key=lambda dues: self._rested.get(dues[0].key, 0.0))
+        return sorted(by_key.values(), key=lambda dues: self._rests.last(dues[0].key))
 
     def _ended(self, task: asyncio.Task[int]) -> None:
         """Another may begin."""
@@ -195,7 +188,7 @@ class Consumer:
             return
         if error := task.exception():
             log.error("a consumer failed, and tries again", group=self.group, exc_info=error)
-        elif task.result() and not any(it > time.monotonic() for it in self._rested.values()):
+        elif task.result() and not self._rests.waits_for_a_server():
             self._outage.over()
 
     def _waits(self, dues: Sequence[Due], error: Unavailable) -> None:
@@ -203,11 +196,24 @@ class Consumer:
         self._outage.met(error)
         for due in dues:
             self._rest(due, self._settings.poll_seconds)
-            if self._on_wait is not None:
-                self._on_wait(due, error)
+            self._on_wait(due, error)
 
-    def _rest(self, due: Due, seconds: float) -> None:
-        self._rested[due.key] = time.monotonic() + seconds
+    def _is_alone(self, due: Due, error: Unavailable) -> bool:
+        """Whether a server has put off this message and takes others: only that tells."""
+        counts = self._handling.counts
+        return error.only_this and counts.has_delivered_since(due.recorded_at, self.group)
+
+    async def _let_alone(self, due: Due, error: Unavailable) -> None:
+        """Note that it waits for its next try, without counting one: then it is not due."""
+        seconds = min(error.retry_after, LONGEST_BACKOFF)
+        noted = put_off(error, seconds=seconds)
+        await self._shelf.note(due, noted)
+        self._rest(due, seconds, put_off=True)
+        self._on_wait(due, error)
+        log.info("one is put off", group=self.group, reason=noted["last_error"], **due.named)
+
+    def _rest(self, due: Due, seconds: float, *, put_off: bool = False) -> None:
+        self._rests.add(due.key, seconds, put_off=put_off)
         self._look_again(seconds)
 
     def _chunks(self, keys: Iterable[list[Due]]) -> Iterator[list[Due]]:
@@ -319,8 +325,10 @@ class Consumer:
         try:
             try:
                 return await self._deliver(due, held)
-            except Unavailable:
-                raise
+            except Unavailable as error:
+                if not self._is_alone(due, error):
+                    raise
+                await self._let_alone(due, error)
             except Failure as failure:
                 await self._put_off(due, failure.cause)
             except (Exception, SystemExit) as error:
@@ -368,22 +376,18 @@ class Consumer:
 
     async def _put_off(self, due: Due, error: BaseException) -> None:
         """Count a failure of the message itself; the last one makes it a dead letter."""
-        tries, reason = due.attempts + 1, reason_of(error)
-        dead = tries >= self._settings.tries
-        wait = wait_after(due.attempts, self._settings)
-        until = datetime.now(UTC) + timedelta(seconds=wait)
-        await self._shelf.put_off(due, dead=dead, reason=reason, until=until, attempts=tries)
-        self._look_again(wait)
+        noted = counted(error, attempts=due.attempts, settings=self._settings)
+        await self._shelf.note(due, noted)
+        dead = noted["state"] == "dead"
+        self._look_again(wait_after(due.attempts, self._settings))
         self._handling.counts.failed(self.group, dead=dead)
         told = log.error if dead else log.warning
         told(
             "a message is dead" if dead else "a message failed, and will be tried again",
             group=self.group,
-            type=due.event_type,
-            aggregate=due.aggregate_id,
-            seq=due.seq,
-            attempt=tries,
-            reason=reason,
+            **due.named,
+            attempt=noted["attempts"],
+            reason=noted["last_error"],
         )
 
     def _look_again(self, seconds: float) -> None:

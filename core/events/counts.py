@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Literal
 
 What = Literal["published", "delivered", "failed", "dead"]
@@ -15,10 +16,18 @@ class Counts:
 
     def __init__(self) -> None:
         self._counted: dict[What, Counter[str]] = {what: Counter() for what in WHATS}
+        self._delivered_at: dict[str, datetime] = {}
 
     def add(self, what: What, group: str, count: int = 1) -> None:
         """So many more."""
         self._counted[what][group] += count
+        if what == "delivered" and count:
+            self._delivered_at[group] = datetime.now(UTC)
+
+    def has_delivered_since(self, moment: datetime, group: str) -> bool:
+        """Whether the group was given anything by this process after that moment."""
+        last = self._delivered_at.get(group)
+        return last is not None and last > moment
 
     def failed(self, group: str, *, dead: bool) -> None:
         """A try failed; with `dead` it was the last."""

@@ -83,7 +83,7 @@ _TAKE_LEASED = (
     )
     .returning(_d.seq, _PATIENCE)
 )
-_FAILED = update(deliveries).where(*_THESE)
+_THIS = update(deliveries).where(*_THESE)
 _STILL_THERE = select(_d.seq).where(*_THESE)
 
 
@@ -109,6 +109,11 @@ class Due:
         """The trace under which it was recorded."""
         found: str | None = json.loads(self.headers).get("traceparent")
         return found
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What a line of the log calls it."""
+        return {"type": self.event_type, "aggregate": self.aggregate_id, "seq": self.seq}
 
     @property
     def key(self) -> tuple[str, str]:
@@ -155,18 +160,10 @@ class Shelf:
         async with self._database.reader.connect() as connection:
             return (await connection.execute(_STILL_THERE, self._these([due]))).first() is not None
 
-    async def put_off(
-        self, due: Due, *, dead: bool, reason: str, until: datetime, attempts: int
-    ) -> None:
-        """Note a failure of the message itself."""
-        changed = _FAILED.values(
-            attempts=attempts,
-            last_error=reason,
-            state="dead" if dead else "pending",
-            available_at=until,
-        )
+    async def note(self, due: Due, values: Mapping[str, Any]) -> None:
+        """Note that it was tried in vain: `values` of its row are others now."""
         async with self._database.writer.begin() as connection:
-            await connection.execute(changed, self._these([due]))
+            await connection.execute(_THIS.values(values), self._these([due]))
 
     def _these(self, dues: Sequence[Due]) -> Mapping[str, Any]:
         moments = [due.available_at for due in dues]

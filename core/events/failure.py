@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import text_of
 
 if TYPE_CHECKING:
+    from core.errors import Unavailable
     from core.settings import EventsSettings
 
 LONGEST_BACKOFF = 3600.0
@@ -28,6 +29,17 @@ def counted(error: BaseException, *, attempts: int, settings: EventsSettings) ->
         "last_error": reason_of(error),
         "state": "dead" if attempts + 1 >= settings.tries else "pending",
         "available_at": datetime.now(UTC) + timedelta(seconds=wait_after(attempts, settings)),
+    }
+
+
+def put_off(error: Unavailable, *, seconds: float) -> dict[str, Any]:
+    """What a row says of a message that somebody has put off: when it is due again, and why.
+
+    It has not failed: no try is counted.
+    """
+    return {
+        "last_error": text_of(error, for_operators=True)[:LONGEST_REASON].replace("\x00", ""),
+        "available_at": datetime.now(UTC) + timedelta(seconds=seconds),
     }
 
 

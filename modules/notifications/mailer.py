@@ -65,7 +65,7 @@ class SmtpMailer:
     async def send(self, message: EmailMessage) -> None:
         name = str(message["Message-ID"])
         self._server.check(self._where)
-        self._messages.check(name)
+        self._messages.check(name, only_this=True)
         client = self._client()
         try:
             ends = asyncio.get_running_loop().time() + self._within
@@ -103,8 +103,12 @@ class SmtpMailer:
             if _is_for_good(error):
                 raise MailRefused(f"{self._where} said {said}") from error
             why = f"{self._where}: {said}"
-            patience.put_off(name, why)
-            raise Unavailable("Mail cannot be sent just now.", for_operators=why) from error
+            raise Unavailable(
+                "Mail cannot be sent just now.",
+                retry_after=patience.put_off(name, why),
+                for_operators=why,
+                only_this=patience is self._messages,
+            ) from error
         else:
             patience.forget(name)
 

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from core.app import Tessera
+from core.errors import Unavailable
 from core.events import lookout
 from tests.integration.core.events.conftest import Bells
 from tests.integration.core.test_metrics import samples
@@ -169,6 +170,35 @@ async def test_a_message_that_is_to_be_tried_later_is_no_stall(
         await bells.strike(1, 1)
         await asyncio.sleep(1.2)
         assert (await get(app, "/readyz")).json()["events"] == {"status": "ok"}
+    finally:
+        await app.stop()
+
+
+async def test_a_message_that_a_server_has_put_off_is_no_stall_while_others_flow(
+    database_url: str, garden: Garden
+) -> None:
+    """A message that alone was put off stalls only until something else tells that the server
+    works; then it waits on purpose, however long, and so does what is behind it."""
+    tower, ledger = towers.plant(garden)
+    app = Tessera(settings_for(database_url, "tower", "ledger", events=STALLING), migrate=True)
+    await app.start()
+    try:
+        bells = Bells(app, database_url, tower, ledger)
+        tried = bells.goes_wrong(1, Unavailable("later", only_this=True))
+        await bells.strike(1, 1)
+        await stalled(app, "ledger")
+        await bells.strike(2)
+        await stalled(app)
+        before = len(tried)
+        for _ in range(25):
+            assert (await get(app, "/readyz")).json()["events"] == {"status": "ok"}
+            await asyncio.sleep(0.1)
+        assert 2 <= len(tried) - before <= 4
+        assert towers.lines(database_url) == [(2, 1)]
+        rows = "SELECT attempts, state FROM core_deliveries"
+        assert towers.query(database_url, rows) == [(0, "pending")] * 2
+        ledger.BAD.clear()
+        assert await bells.effects(3) == [(2, 1), (1, 1), (1, 2)]
     finally:
         await app.stop()
 

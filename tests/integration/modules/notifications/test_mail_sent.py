@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import KINDS, empty_database
+from core.events import lookout
+from tests.support.databases import KINDS, database_url, empty_database
 from tests.support.mail import MailServer, certificate, mail_server, part
 from tests.support.people import PASSWORD
 from tests.support.rows import query
 from tests.support.shop import Shop, open_shop
 from tests.support.tower import QUICK, wait_until_calm
 
+__all__ = ["database_url"]
 SENDER = "Tea & More <shop@tea.example>"
 
 
@@ -160,6 +162,51 @@ def test_a_server_that_puts_a_mail_off_is_asked_again(post: Post) -> None:
     assert len(post.server.soon("later@off.example")) == 1
     assert len(post.server.soon("full@off.example")) == 1
     wait_until_calm(post.url)
+
+
+def test_a_recipient_who_is_put_off_does_not_stall_the_others(
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """While other mail goes, /readyz has no word of one that is put off again and again; until
+    then it might be the server: the log says what that said."""
+    monkeypatch.setattr(lookout, "FRESH_SECONDS", 0.05)
+    events = {**QUICK, "stall_seconds": 1}
+    with (
+        mail_server(tmp_path / "mail") as server,
+        open_shop(
+            database_url, "notifications", events=events, modules=settings(server.port)
+        ) as shop,
+    ):
+        post = Post(shop, server, database_url)
+        wait_until_calm(database_url)
+        server.answer("rcpt", "later@off.example", *["450 4.2.0 greylisted"] * 9)
+        post.register("later@off.example")
+        assert _events_of(shop, "stalled")["stalled"].keys() == {"notifications"}
+        said = capsys.readouterr().err
+        assert "delivery waits" in said
+        assert "450 4.2.0 greylisted" in said
+        for email in ("one@off.example", "two@off.example"):
+            post.register(email)
+            server.soon(email)
+        _events_of(shop, "ok")
+        for _ in range(25):
+            assert _events_of(shop) == {"status": "ok"}
+            time.sleep(0.1)
+        assert post.tries() == [0]
+
+
+def _events_of(shop: Shop, status: str = "") -> dict[str, Any]:
+    """What /readyz says of events, once it is that."""
+    deadline = time.monotonic() + 20
+    while True:
+        found: dict[str, Any] = shop.call("GET", "/readyz").json()["events"]
+        if status in ("", found["status"]):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
 
 
 def test_a_server_that_says_nothing_is_given_up(post: Post) -> None:

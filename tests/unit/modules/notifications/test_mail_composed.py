@@ -173,7 +173,7 @@ def test_what_failed_is_left_alone_for_twice_as_long_each_time() -> None:
 
     def waits() -> float:
         nonlocal now
-        patience.put_off("a", "the server is away")
+        told = patience.put_off("a", "the server is away")
         began = now
         while True:
             try:
@@ -182,6 +182,7 @@ def test_what_failed_is_left_alone_for_twice_as_long_each_time() -> None:
                 assert error.for_operators == "the server is away"
                 now += 0.5
             else:
+                assert told == now - began
                 return now - began
 
     assert [waits() for _ in range(5)] == [1, 2, 4, 5, 5]
