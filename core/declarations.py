@@ -166,7 +166,12 @@ def _services(hooks: Hooks, mine: Claims) -> Mapping[type[Any], Callable[[Any], 
     if not isinstance(services, Mapping):
         raise hooks.wrong("services", "a mapping {contract: factory}", services)
     for contract, factory in services.items():
-        if not isinstance(contract, type) or not callable(factory):
+        if not isinstance(contract, type):
+            raise ModuleFailure(
+                f"its hook services() offers a service as {contract!r}, which is no class",
+                remedy="name it by its contract: {Contract: factory}",
+            )
+        if not callable(factory):
             raise hooks.wrong("services", "a mapping {contract: factory}", factory)
         mine["service", contract] = hooks.module_id
     return services

@@ -7,10 +7,12 @@ point is loaded by itself and whatever it raises becomes that module's reason.
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from fastapi.exceptions import DependencyScopeError
 
@@ -108,11 +110,28 @@ def remedy_for(error: BaseException) -> str:
 
 
 def summarise(error: BaseException) -> str:
-    """One line for a person: what was raised and where in the module's own code."""
+    """One line for a person: what was raised and where in the module's own code.
+
+    What a library raises ends in the library's own lines, which say nothing of the mistake: then
+    it is the innermost line of any module's, where there is one.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    where = _at(frames[-1]) if frames else ""
+    packages = _packages() if frames else frozenset()
+    steps = zip(frames, traceback.walk_tb(error.__traceback__), strict=False)
+    own = [told for told, (frame, _) in steps if _package_of(frame) in packages]
+    where = _at((own or frames)[-1]) if frames else ""
     text = " ".join(text_of(error).split()) or "no message"
     return f"{type(error).__name__}: {text}{where}"
+
+
+def _packages() -> frozenset[str]:
+    """Those that offer modules here, by the first part of their names."""
+    found = itertools.chain.from_iterable(it.entry_points for it in find().values())
+    return frozenset(name.partition(".")[0] for entry in found if (name := module_of(entry)))
+
+
+def _package_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def where_in(folder: Path, error: BaseException) -> str:

@@ -121,6 +121,11 @@ class Registry:
         """Every permission that an enabled module declares, by name."""
         return {p.name: p for module in self.enabled for p in module.declared.permissions}
 
+    def roles(self) -> frozenset[str]:
+        """Every role that somebody may have: core's, and those that enabled modules bring."""
+        manifests = (m.manifest for m in self.enabled if m.manifest is not None)
+        return frozenset((*ROLES, *(role for manifest in manifests for role in manifest.roles)))
+
     def spoilers(self) -> dict[str, ModuleFailure]:
         """Those that failed after they had kept another one out: it lives without them."""
         failures = {m.id: m.failure for m in self.failed if m.failure}
@@ -191,8 +196,7 @@ def load(settings: Settings, *, excluded: Mapping[str, ModuleFailure] | None = N
 
 def check_roles(module: Module, registry: Registry) -> None:
     """Raises ModuleFailure when a permission is given to a role that nobody can have."""
-    manifests = (m.manifest for m in registry.enabled if m.manifest is not None)
-    known = {*ROLES, *(role for manifest in manifests for role in manifest.roles)}
+    known = registry.roles()
     for permission in module.declared.permissions:
         for role in permission.roles:
             if role not in known:

@@ -155,6 +155,13 @@ def _offers(module: Module) -> dict[str, Any]:
         "services": [contract.__qualname__ for contract in declared.services],
         "permissions": [permission.name for permission in declared.permissions],
         "settings": list(type(declared.settings).model_fields),
+        "events": [event.event_type for event in declared.events],
+        "subscriptions": [
+            heard.event_type
+            for it in declared.subscriptions
+            if (heard := getattr(it, "event", None))
+        ],
+        "hooks": sorted(module.hooks.names()) if module.hooks is not None else [],
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 2.0
 GRACE_SECONDS = 0.2
 """What a check that is out of time may take to end."""
+NOT_ASYNC = "the check gave nothing to wait for: write it with async def"
 LATE = {"status": "down", "reason": f"no answer within {CHECK_SECONDS:.0f} s"}
 
 
@@ -119,10 +121,13 @@ async def _events(generation: Generation) -> dict[str, Any]:
     }
 
 
-async def _check(check: Callable[[], Awaitable[None]]) -> dict[str, str]:
+async def _check(check: Callable[[], Any]) -> dict[str, str]:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await check()
+            waiting = check()
+            if not inspect.isawaitable(waiting):
+                return {"status": "down", "reason": NOT_ASYNC}
+            await waiting
     except TimeoutError:
         return LATE
     except (KeyboardInterrupt, asyncio.CancelledError):

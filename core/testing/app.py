@@ -102,18 +102,25 @@ class RunningApp:
     ) -> Principal:
         """A caller with these permissions, or those of the role.
 
-        Raises LookupError for a permission that no enabled module declares.
+        Raises LookupError for a permission that no enabled module declares, and for a role that
+        nobody has, unless its permissions are given.
         """
         if permissions is None:
+            roles = self.generation.registry.roles()
+            if role not in roles:
+                raise LookupError(f"nobody has the role {role!r}; there are {_list(roles)}")
             return Principal(id, role, self.generation.world.roles.permissions_of(role))
         declared = self.generation.registry.permissions()
         unknown = sorted(set(permissions) - set(declared))
         if unknown:
             raise LookupError(
-                f"no enabled module declares {', '.join(unknown)}; "
-                f"there are {', '.join(sorted(declared)) or 'none'}"
+                f"no enabled module declares {_list(unknown)}; there are {_list(declared)}"
             )
         return Principal(id, role, frozenset(permissions))
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 @contextmanager

@@ -148,3 +148,21 @@ def test_an_unknown_module_is_refused_with_the_known_ones(tessera: Any) -> None:
     assert refused.returncode == 1
     assert "there is no module 'goud'" in refused.stderr
     assert "good" in refused.stderr
+
+
+def test_info_says_what_a_module_brings(tessera: Any, tmp_path: Path) -> None:
+    """Its hooks, extension points of others among them, its events and what it subscribes to."""
+    with (tmp_path / "settings.toml").open("a") as settings:
+        for name in ("users", "catalog", "orders", "analytics"):
+            settings.write(f"[modules.{name}]\nenabled = true\n")
+    answer = tessera("modules", "info", "orders", "analytics", "good", "--json")
+    orders, analytics, good = json.loads(answer.stdout)
+    assert "orders.order_created.v1" in orders["events"]
+    assert "orders.order_created.v1" in analytics["subscriptions"]
+    assert (good["hooks"], good["events"], good["subscriptions"]) == (
+        ["manifest", "routers"],
+        [],
+        [],
+    )
+    assert "hookspecs" in orders["hooks"]
+    assert "subscriptions" in tessera("modules", "info", "orders").stdout

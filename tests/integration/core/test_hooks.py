@@ -91,6 +91,21 @@ def test_readiness_is_asked(
         assert client.get("/livez").status_code == 200
 
 
+def test_a_check_that_gives_nothing_to_wait_for_is_told(garden: Garden, sqlite_url: str) -> None:
+    """A readiness check that is no coroutine, a partial say, is down with what to do."""
+    source = """
+    from functools import partial
+
+    @hookimpl
+    def readiness(context): return {"bank": partial(print)}
+    """
+    garden.plant("guest", minimal("guest", source))
+    with serving(sqlite_url, "guest") as client:
+        told = client.get("/readyz").json()["modules"]["guest"]["checks"]["bank"]
+        assert told["status"] == "down"
+        assert "async def" in told["reason"]
+
+
 def test_a_lifespan_is_entered_and_left(garden: Garden, sqlite_url: str, tmp_path: Path) -> None:
     """A module's lifespan begins before it serves, after what it requires, and ends in reverse."""
     diary = tmp_path / "diary"

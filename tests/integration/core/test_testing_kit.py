@@ -243,6 +243,15 @@ def test_a_misspelt_permission_is_told(who: RunningApp, as_user: SignIn) -> None
         as_user("user", permissions=["who:aks"])
 
 
+def test_a_misspelt_role_is_told(client, who: RunningApp, as_user: SignIn) -> None:
+    """A role that nobody has is refused with those there are: a test that expects a 403 of it would
+    pass for the wrong reason."""
+    with pytest.raises(LookupError, match="'moderatr'; there are admin, moderator, user"):
+        as_user("moderatr")
+    with pytest.raises(LookupError, match="moderatr"):
+        client().as_user("moderatr")
+
+
 def test_as_user_works_with_auth(client, app_factory: AppFactory, as_user: SignIn) -> None:
     """With `auth` enabled it signs in as without, and auth's own tokens work beside it."""
     quick = {"argon2_memory_kib": 8192, "argon2_iterations": 1}
