@@ -26,6 +26,19 @@ SLOWLY = """
 """
 SLOW = "CREATE TRIGGER slow AFTER {} ON {} FOR EACH STATEMENT EXECUTE FUNCTION slowly()"
 
+HALTED = """
+    CREATE FUNCTION halted() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END $$
+"""
+HALT = """
+    CREATE TRIGGER halt AFTER INSERT ON core_deliveries
+    FOR EACH STATEMENT EXECUTE FUNCTION halted()
+"""
+WAITS = """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
+
 
 @pytest.fixture
 async def impatient(bells: Bells, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
@@ -121,6 +134,30 @@ async def test_a_replay_and_a_failure_on_kafka_do_not_wait_for_each_other(
     assert await replaying == 2
     assert trouble == []
     assert sorted(await bells.effects(2)) == [(1, 1), (2, 1)]
+
+
+@pytest.mark.postgres
+async def test_what_is_sent_during_a_replay_is_given_once(kafka_bells: Bells) -> None:
+    """What is recorded, sent and marked while a replay is between two statements comes from the
+    topic, like everything that the replay did not give again."""
+    bells = kafka_bells
+    if bells.database.dialect == "sqlite":
+        pytest.skip("nobody else writes there meanwhile")
+    await bells.strike(1, 2)
+    await bells.effects(2)
+    [plan] = bells.app.generation.events.groups
+    async with bells.database.writer.begin() as connection:
+        await connection.execute(text(HALTED))
+        await connection.execute(text(HALT))
+    async with bells.database.writer.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(7)"))
+        replaying = asyncio.create_task(replay(bells.database, plan))
+        await bells.until(lambda: towers.query(bells.url, WAITS))
+        await bells.strike(3)
+        await bells.until(lambda: towers.waiting(bells.url)[0] == 0)
+        assert not replaying.done()
+    assert await replaying == 2
+    assert sorted(await bells.effects(3)) == [(1, 1), (2, 1), (3, 1)]
 
 
 @pytest.mark.postgres
