@@ -158,7 +158,8 @@ async def _offsets_at(
     """The first offset that is not from before that moment; the next one where all is."""
     if not moments:
         return {}
-    asked = {tp: int(moment.timestamp() * 1000) for tp, moment in moments.items()}
+    # From before 1970 there is nothing, and Kafka takes no such moment.
+    asked = {tp: max(int(moment.timestamp() * 1000), 0) for tp, moment in moments.items()}
     found = await client.offsets_for_times(asked)
     ends: dict[TopicPartition, int] = await client.end_offsets(list(moments))
     return {tp: found[tp].offset if found.get(tp) else end for tp, end in ends.items()}

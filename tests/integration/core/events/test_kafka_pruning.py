@@ -13,6 +13,7 @@ from core.errors import Refused
 from core.events.pruning import refuse_what_is_not_given
 from core.events.tables import group_types, groups, inbox
 from core.settings import KafkaSettings, Settings
+from core.settings_models import MOST_DAYS
 from tests.integration.core.events.conftest import Bells
 from tests.support.kafka import admin
 
@@ -45,10 +46,11 @@ async def enrol(bells: Bells, *, since: datetime) -> None:
         await session.exec(insert(group_types).values(**told, version="1.0"))
 
 
-async def may_prune(bells: Bells) -> None:
+async def may_prune(bells: Bells, *, days: int = 0) -> None:
     """Raises Refused."""
     kafka: KafkaSettings = Settings.for_tests(kafka=bells.sections["kafka"]).kafka
-    await refuse_what_is_not_given(bells.database, kafka, before=datetime.now(UTC))
+    before = datetime.now(UTC) - timedelta(days=days)
+    await refuse_what_is_not_given(bells.database, kafka, before=before)
 
 
 @pytest.mark.parametrize("emptied", [True, False])
@@ -77,3 +79,11 @@ async def test_what_retention_took_before_a_group_had_it_counts(struck: Bells) -
         rows = [{"group_name": "absent", "event_id": it[0], "received_at": it[1]} for it in had]
         await session.exec(insert(inbox), params=rows)
     await may_prune(struck)
+
+
+async def test_events_may_be_kept_for_as_long_as_settings_allow(struck: Bells) -> None:
+    """From before a moment that Kafka has no number for, nothing is on a topic."""
+    await enrol(struck, since=datetime.now(UTC) - timedelta(hours=1))
+    await may_prune(struck, days=MOST_DAYS)
+    with pytest.raises(Refused, match=r"not given to absent \(12\) yet"):
+        await may_prune(struck)
