@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -84,8 +85,9 @@ class Event(BaseModel):
 
     @property
     def aggregate_id(self) -> str:
-        """Which one: the value of the key field as text."""
-        return str(getattr(self, self.key_field))
+        """Which one: the value of the key field as text, of an enum's member what it stands for."""
+        value = getattr(self, self.key_field)
+        return str(value.value if isinstance(value, Enum) else value)
 
 
 @dataclass(frozen=True, slots=True)
