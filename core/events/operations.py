@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, exists, func, literal, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core.errors import Refused
+from core.errors import Refused, Unavailable
 from core.events.backlog import RELAY
 from core.events.event import module_of
 from core.events.pruned import note_pruned
@@ -27,6 +28,8 @@ _ALONE = text("LOCK TABLE core_inbox, core_deliveries IN SHARE ROW EXCLUSIVE MOD
 """In the order of the hand-over from Kafka, which writes its inbox first."""
 _NO_OTHER = text("LOCK TABLE core_pruned_types IN SHARE ROW EXCLUSIVE MODE")
 """Taken by whoever prunes and whoever replays: what one reads the other must not delete."""
+
+_ANALYZE = text("ANALYZE core_deliveries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,21 @@ async def replay(database: Database, group: GroupPlan, *, since: datetime | None
             await group.replayable.reset(session)
         changed: int = (await session.exec(_again(database, group, since))).rowcount
         await session.exec(_received(database, group))
+    await _plan_anew(database)
     return changed
+
+
+async def _plan_anew(database: Database) -> None:
+    """Let PostgreSQL see how many deliveries there are now; servers keep no plan made for few.
+
+    It would see by itself, but only after a minute or more, and until then each look for what is
+    due may take hundreds of times as long. Nothing depends on it: a user who is not the table's
+    owner may not, of which PostgreSQL only warns, and the replay is done in any case.
+    """
+    if database.dialect == "postgresql":
+        with suppress(Unavailable):
+            async with database.write_at_length() as session:
+                await session.exec(_ANALYZE)  # type: ignore[call-overload]
 
 
 async def _alone(session: WritableSession, lock: Any) -> None:

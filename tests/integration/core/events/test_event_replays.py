@@ -39,6 +39,10 @@ WAITS = """
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
 """
 
+LOOKED = """
+    SELECT last_analyze IS NOT NULL FROM pg_stat_user_tables WHERE relname = 'core_deliveries'
+"""
+
 
 @pytest.fixture
 async def impatient(bells: Bells, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
@@ -168,6 +172,20 @@ async def test_a_replay_may_take_long(bells: Bells, impatient: Database) -> None
     await slow_down(bells, ("INSERT", "core_deliveries"), ("INSERT", "core_inbox"))
     [plan] = bells.app.generation.events.groups
     assert await replay(impatient, plan) == 2
+    assert sorted(await bells.effects(2)) == [(1, 1), (2, 1)]
+
+
+@pytest.mark.postgres
+async def test_after_a_replay_postgresql_plans_for_many_deliveries(bells: Bells) -> None:
+    """It has looked at the table anew: no server keeps the plan that it made while few waited."""
+    if bells.database.dialect == "sqlite":
+        pytest.skip("it keeps no plans")
+    await bells.strike(1, 2)
+    await bells.effects(2)
+    assert towers.query(bells.url, LOOKED) == [(False,)]
+    [plan] = bells.app.generation.events.groups
+    assert await replay(bells.database, plan) == 2
+    await bells.until(lambda: towers.query(bells.url, LOOKED) == [(True,)])
     assert sorted(await bells.effects(2)) == [(1, 1), (2, 1)]
 
 
