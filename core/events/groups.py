@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import ModuleFailure
 from core.events.catalog import EventCatalog
+from core.events.clock import now_by
 from core.events.event import module_of
 from core.events.subscription import Broadcast, Replayable, Subscription
 from core.events.tables import group_types, groups
@@ -135,8 +136,11 @@ async def register(session: WritableSession, plan: EventPlan) -> None:
     each other, a process of the old one may start anew, and must not take it from the new. So does
     one of a module that is not enabled: who could lift it to what the group wants is not here.
     """
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    now = datetime.now(UTC)
+    name = session.get_bind().dialect.name
+    dialect = postgresql if name == "postgresql" else sqlite
+    # The slower of two clocks: by a fast one, what is recorded next would be from before `since`.
+    by_database = (await session.exec(select(now_by(name)))).scalar_one()  # type: ignore[call-overload]
+    now = min(datetime.now(UTC), by_database)
     for group in sorted(plan.groups, key=lambda group: group.name):
         made = dialect.insert(groups).values(name=group.name, created_at=now)
         await session.exec(made.on_conflict_do_nothing())

@@ -87,7 +87,8 @@ class GroupType(Base, table=True):
     """One event type that a group wants, and `since` when.
 
     Without a broker it is given all that is relayed from then on, however old. On Kafka what was
-    recorded before `since` is passed by, less some seconds, by which clocks may differ.
+    recorded before `since` is passed by, less some seconds, by which clocks may differ; one that is
+    yet to come counts for nothing.
     `version` is the newest of the module that said so: an older one knows no better.
     """
 

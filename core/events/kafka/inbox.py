@@ -16,12 +16,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import bindparam, func, insert, or_, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Unavailable
+from core.events.clock import now_by
 from core.events.failure import counted
 from core.events.kafka.cloudevents import STRAY
+from core.events.kafka.intake import CLOCKS_DIFFER, EVER
 from core.events.recording import bucket_of
 from core.events.tables import deliveries, group_types, inbox, outbox
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from core.db.session import WritableSession
     from core.events.kafka.intake import Incoming
     from core.settings import EventsSettings
+
+log = structlog.get_logger("tessera.events")
 
 Key = tuple[str, str]
 _d, _i, _o = deliveries.c, inbox.c, outbox.c
@@ -76,13 +81,36 @@ class Inbox:
         self._settings = settings
         self._dialect: Any = postgresql if database.dialect == "postgresql" else sqlite
         self._patience = f"{settings.handler_seconds + 5:.0f}s"
+        self._ahead: set[tuple[str, datetime]] = set()
 
     async def registered(self) -> dict[str, datetime]:
-        """For which types the group is registered, and since when. Raises Unavailable."""
-        wanted = select(group_types.c.type, group_types.c.since)
+        """For which types the group is registered, and since when. Raises Unavailable.
+
+        A moment that is yet to come was told by a wrong clock, and would have the group pass by all
+        that happens until then: for it stands `EVER`, and that is told in the log.
+        """
+        wanted = select(group_types.c.type, group_types.c.since, now_by(self._database.dialect))
         wanted = wanted.where(group_types.c.group_name == self._group)
+        found = {}
         async with self._database.reader.connect() as connection:
-            return {row[0]: row[1] for row in await connection.execute(wanted)}
+            for event_type, since, now in await connection.execute(wanted):
+                ahead = since > now + CLOCKS_DIFFER
+                found[event_type] = EVER if ahead else since
+                if ahead:
+                    self._tell_ahead(event_type, since)
+        return found
+
+    def _tell_ahead(self, event_type: str, since: datetime) -> None:
+        if (event_type, since) in self._ahead:
+            return
+        self._ahead.add((event_type, since))
+        log.warning(
+            "a clock was wrong: a group is registered as of a moment that is yet to come; "
+            "it is given all that lies on the topic",
+            group=self._group,
+            type=event_type,
+            since=since.isoformat(),
+        )
 
     async def receive(self, session: WritableSession, ids: Sequence[UUID]) -> set[UUID]:
         """Note that these events were given, and tell which had not been before."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, delete, text
 
 from core.events.kafka.intake import CLOCKS_DIFFER
 from core.events.operations import failed, replay, retry
@@ -166,19 +166,64 @@ async def test_what_is_none_of_its_affair_is_passed_by(kafka_bells: Any) -> None
     assert towers.waiting(bells.url) == (0, 0)
 
 
+async def registered_since(bells: Any, moment: datetime) -> None:
+    """Let the groups be registered as of that moment."""
+    since = text("UPDATE core_group_types SET since = :since")
+    since = since.bindparams(bindparam("since", type_=group_types.c.since.type))
+    async with bells.database.write() as session:
+        await session.exec(since, params={"since": moment})
+
+
 async def test_what_was_before_a_subscription_is_passed_by(kafka_bells: Any) -> None:
     """A type that the group did not want then is not given to it, though it lies on the topic."""
     bells = kafka_bells
     await bells.swap("tower")
     await bells.strike(1, 1)
     await bells.until(lambda: towers.waiting(bells.url) == (0, 0))
-    since = text("UPDATE core_group_types SET since = :since")
-    since = since.bindparams(bindparam("since", type_=group_types.c.since.type))
-    async with bells.database.write() as session:
-        await session.exec(since, params={"since": datetime.now(UTC) + CLOCKS_DIFFER})
+    await registered_since(bells, datetime.now(UTC) + CLOCKS_DIFFER)
     await bells.swap("tower", "ledger")
     await put(bells, key="2")
     assert await bells.effects(1) == [(2, 1)]
+
+
+class Fast(datetime):
+    """A clock that is five minutes ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Fast:
+        """As `datetime.now`."""
+        return cls.fromtimestamp((datetime.now(tz) + timedelta(minutes=5)).timestamp(), tz)
+
+
+async def test_a_fast_clock_at_the_registration_passes_nothing_by(
+    kafka_bells: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded after a group was first registered it is given, also when the clock of the
+    process that registered it was fast."""
+    bells = kafka_bells
+    await bells.swap("tower")
+    async with bells.database.write() as session:
+        await session.exec(delete(group_types))
+    with monkeypatch.context() as patch:
+        patch.setattr("core.events.groups.datetime", Fast)
+        await bells.swap("tower", "ledger")
+    await bells.strike(1, 1)
+    assert await bells.effects(2) == [(1, 1), (1, 2)]
+
+
+async def test_a_registration_that_is_yet_to_come_passes_nothing_by(
+    kafka_bells: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a fast clock told since when a group is registered, that counts for nothing, and the
+    log says so."""
+    bells = kafka_bells
+    await bells.swap("tower")
+    await registered_since(bells, datetime.now(UTC) + timedelta(minutes=5))
+    await bells.strike(1, 1)
+    await bells.swap("tower", "ledger")
+    assert await bells.effects(2) == [(1, 1), (1, 2)]
+    told = [it.getMessage() for it in caplog.records]
+    assert len([it for it in told if "registered as of a moment that is yet to come" in it]) == 1
 
 
 async def test_a_strangers_event_counts_from_when_it_was_put_there(kafka_bells: Any) -> None:
