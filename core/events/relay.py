@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import bindparam, literal, select, text, update
+from sqlalchemy import bindparam, exists, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import Unavailable, text_of
 from core.events.failpoints import failpoint
 from core.events.pending import RELAYABLE, relayable_in
-from core.events.tables import deliveries, group_types, outbox
+from core.events.tables import deliveries, group_types, inbox, outbox
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -75,6 +75,10 @@ class Relay:
         self._poll_seconds = poll_seconds
         self._leaving = False
         dialect = postgresql if database.dialect == "postgresql" else sqlite
+        # A broker may have given it already, and been taken out before that it was sent was noted.
+        given = exists().where(
+            inbox.c.group_name == group_types.c.group_name, inbox.c.event_id == _o.id
+        )
         columns = [_o.seq, _o.aggregate_type, _o.aggregate_id, _o.aggregate_version, _o.bucket]
         wanted = (
             select(
@@ -85,7 +89,7 @@ class Relay:
                 bindparam("now", type_=deliveries.c.available_at.type),
             )
             .join_from(outbox, group_types, group_types.c.type == _o.type)
-            .where(_o.seq.in_(bindparam("seqs", expanding=True)))
+            .where(_o.seq.in_(bindparam("seqs", expanding=True)), ~given)
         )
         names = ["group_name", *(it.name for it in columns), "state", "attempts", "available_at"]
         self._deliver = (
