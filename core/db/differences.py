@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from sqlalchemy import JSON, Text, cast, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
+
 WORDS = {
     "add_table": "the models have table {0}, the database has not",
     "remove_table": "the database has table {0}, the models have not",
@@ -24,13 +27,21 @@ WORDS = {
 
 
 def defaults_differ(
-    _context: Any, _inspected: Any, _column: Any, _there: Any, wanted: Any, _rendered: Any
+    context: Any, inspected: Any, _column: Any, there: Any, wanted: Any, rendered: Any
 ) -> bool | None:
     """For Alembic: a default that only the database has harms nobody.
 
     A revision that adds a column to a table with rows needs one. None: Alembic is to compare.
     """
-    return False if wanted is None else None
+    if wanted is None:
+        return False
+    plain_json = isinstance(inspected.type, JSON) and not isinstance(inspected.type, JSONB)
+    if context.dialect.name != "postgresql" or not plain_json or None in (there, rendered):
+        return None
+    # Alembic would ask PostgreSQL whether they are equal, which type json cannot say: its text can.
+    arg = literal(rendered) if isinstance(wanted.arg, str) else literal_column(rendered)
+    ours, theirs = cast(arg, Text), cast(literal_column(there), Text)
+    return bool(context.connection.scalar(select(ours.is_distinct_from(theirs))))
 
 
 def describe(differences: Iterable[Any]) -> list[str]:

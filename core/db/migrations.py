@@ -7,8 +7,8 @@ A database that cannot be reached, or a lock that cannot be had, is everybody's 
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,6 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.db.differences import defaults_differ, describe
@@ -26,7 +27,14 @@ from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
 from core.db.rules import rule_differences
 from core.discovery import where_in
-from core.errors import ConfigurationError, ModuleFailure, Refused, Unavailable, text_of
+from core.errors import (
+    ConfigurationError,
+    ModuleFailure,
+    Refused,
+    Unavailable,
+    Unprocessable,
+    text_of,
+)
 from core.events.leaving import Leaving, leave, leaving
 from core.steps import MIGRATION, step
 
@@ -150,7 +158,8 @@ async def revision(
 ) -> Path:
     """Write the module's next revision file; with `autogenerate`, what the models have in addition.
 
-    Raises ModuleFailure when its revisions cannot be read, Refused when the database is behind.
+    Raises ModuleFailure when its revisions cannot be read, or its models not be compared, Refused
+    when the database is behind.
     """
     script = module.script()
     number = f"{sum(1 for _ in script.walk_revisions()) + 1:04d}"
@@ -158,13 +167,14 @@ async def revision(
     def write(connection: Connection) -> Path:
         if autogenerate and _status_of(connection, module).pending:
             raise Refused(f"migrations of {module.module} wait: run `db upgrade` first")
-        made = command.revision(
-            module.config(connection=connection),
-            message,
-            autogenerate=autogenerate,
-            rev_id=number,
-            version_path=str(module.folder()),
-        )
+        with _comparing():
+            made = command.revision(
+                module.config(connection=connection),
+                message,
+                autogenerate=autogenerate,
+                rev_id=number,
+                version_path=str(module.folder()),
+            )
         assert made is not None
         assert not isinstance(made, list)
         return Path(made.path)
@@ -247,13 +257,17 @@ def _failed(error: BaseException, module: ModuleMigrations) -> ModuleFailure:
             "transaction (CREATE INDEX CONCURRENTLY, say) to whoever runs the database"
         )
     else:
-        text = (text_of(error).splitlines() or [""])[0].strip() or "no message"
-        told = f"{type(error).__name__}: {text}"
+        told = _told(error)
     failure = ModuleFailure(
         f"its migration failed: {told}{where_in(module.source(), error)}", remedy=remedy
     )
     failure.__cause__ = error
     return failure
+
+
+def _told(error: BaseException) -> str:
+    text = (text_of(error).splitlines() or [""])[0].strip() or "no message"
+    return f"{type(error).__name__}: {text}"
 
 
 def _no_orphans(connection: Connection) -> None:
@@ -302,6 +316,33 @@ def _differences(connection: Connection, module: ModuleMigrations) -> list[str]:
             return [str(found.failure)]
         if found.pending:
             return [f"migrations wait: {', '.join(found.pending)}"]
+    try:
+        with _comparing():
+            return _compared(connection, module)
+    except ModuleFailure as failure:
+        connection.rollback()  # PostgreSQL would answer the next module nothing else any more
+        return [str(failure)]
+
+
+@contextmanager
+def _comparing() -> Iterator[None]:
+    """Tell what the database says against a comparison, of a default for instance, in one line.
+
+    Raises ModuleFailure.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, Unprocessable) as error:
+        cause = error.__cause__ if isinstance(error, Unprocessable) else None
+        statement = " ".join((getattr(error, "statement", None) or "").split())
+        raise ModuleFailure(
+            f"its models cannot be compared with the database: {_told(cause or error)}"
+            + (f" in {statement}" if statement else ""),
+            remedy="mend the default of that column in the model",
+        ) from error
+
+
+def _compared(connection: Connection, module: ModuleMigrations) -> list[str]:
     metadata = module.metadata()
     with warnings.catch_warnings():
         # What Alembic says that it cannot compare on SQLite is compared here.
