@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +16,9 @@ from core.db.migrations import MigrationResult, MigrationStatus, ModuleMigration
 from core.errors import ModuleFailure, Refused, Unavailable
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from core.registry import Registry
 
 T = TypeVar("T")
 
@@ -80,14 +83,21 @@ def status(
 
 @app.command("check")
 def check(module: OneModule = None) -> None:
-    """Say in what the models differ from the database; exits with 1 when they do."""
+    """Say in what the models differ from the database; exits with 1 when they do.
+
+    So it does when a module could not be compared, since it has failed.
+    """
     settings = load_settings()
-    chosen = _choose(settings, module)
+    registry = _compose(settings)
+    chosen = _of(registry, module)
     found = _run(settings, lambda database: migrations.check(database, chosen))
     for name, differences in found.items():
         for difference in differences:
             typer.echo(f"{name}: {difference}")
-    if found:
+    left_out = [failed.id for failed in registry.failed] if module is None else []
+    for name in left_out:
+        typer.echo(f"{name}: not compared, since the module is left out")
+    if found or left_out:
         raise typer.Exit(1)
     typer.echo("the models and the database agree")
 
@@ -132,13 +142,23 @@ def _warning(settings: Settings, module: ModuleMigrations, target: str) -> str:
 
 def _choose(settings: Settings, module: str | None) -> list[ModuleMigrations]:
     """The migrations of every enabled module, or of the one that is named."""
+    return _of(_compose(settings), module)
+
+
+def _compose(settings: Settings) -> Registry:
+    """The modules; those that have failed are told of."""
     from core.generation import compose_carefully
-    from core.registry import CORE
 
     registry = compose_carefully(settings)  # who is out of a server is out here
-    every = registry.migrations()
     for failed in registry.failed:
         typer.echo(f"tessera: module {failed.id} is left out: {failed.reason}", err=True)
+    return registry
+
+
+def _of(registry: Registry, module: str | None) -> list[ModuleMigrations]:
+    from core.registry import CORE
+
+    every = registry.migrations()
     if module is None:
         return every
     chosen = [m for m in every if m.module == module]

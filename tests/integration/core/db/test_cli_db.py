@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from core.cli.root import run
 from tests.support.databases import empty_database
+from tests.support.plants import Garden, minimal
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,24 @@ def test_every_verb_explains_itself(nowhere: CommandLine, verb: str) -> None:
     shown = nowhere(verb, "--help")
     assert shown.code == 0
     assert "--module" in shown.out
+
+
+def test_check_does_not_pass_over_who_is_left_out(
+    db: CommandLine, tmp_path: Path, garden: Garden
+) -> None:
+    """A module that has failed is named as not compared, and the exit code is 1; asked for one
+    that serves, `check` answers for that one."""
+    garden.plant("bad", minimal("bad", "raise ValueError('no')"))
+    with (tmp_path / "settings.toml").open("a") as settings:
+        settings.write("[modules.bad]\nenabled = true\n")
+    assert db("upgrade").code == 0
+    done = db("check")
+    assert done.code == 1
+    assert done.out == "bad: not compared, since the module is left out\n"
+    assert done.err.startswith("tessera: module bad is left out: ")
+    assert done.err.count("\n") == 1
+    one = db("check", "--module", "users")
+    assert (one.code, one.out) == (0, "the models and the database agree\n")
 
 
 def test_a_module_without_revisions_has_nothing_to_do(db: CommandLine, tmp_path: Path) -> None:
