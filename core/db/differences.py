@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import JSON, Text, cast, literal, literal_column, select
+from sqlalchemy import (
+    JSON,
+    DefaultClause,
+    False_,
+    Text,
+    True_,
+    cast,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 WORDS = {
@@ -42,6 +52,19 @@ def defaults_differ(
     arg = literal(rendered) if isinstance(wanted.arg, str) else literal_column(rendered)
     ours, theirs = cast(arg, Text), cast(literal_column(there), Text)
     return bool(context.connection.scalar(select(ours.is_distinct_from(theirs))))
+
+
+def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """For Alembic: a truth in a revision, as any database writes it. False: Alembic is to write.
+
+    It would write what this database says, which on SQLite is a number; PostgreSQL refuses that.
+    """
+    if kind == "server_default" and isinstance(item, DefaultClause):
+        if isinstance(item.arg, True_):
+            return "sa.true()"
+        if isinstance(item.arg, False_):
+            return "sa.false()"
+    return False
 
 
 def describe(differences: Iterable[Any]) -> list[str]:

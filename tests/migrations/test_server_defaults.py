@@ -1,5 +1,6 @@
 """Server defaults: compared with what the database has, and written into revisions."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from core.db.migrations import ModuleMigrations
 from core.db.tables import BigId, table_registry
 from core.errors import ModuleFailure
 from tests.support.migrating import Nursery, make_table, tables_of
+from tests.support.notes import database_at
 
 
 def things_table(kind: Any, default: Any) -> type[SQLModel]:
@@ -55,6 +57,27 @@ async def test_another_default_of_json_is_found(
     changed = ModuleMigrations("one", module.location, [things_table(sa.JSON(), default)])
     [line] = (await migrations.check(database, [changed]))["one"]
     assert line.startswith("column one_things.filled: default ")
+
+
+@pytest.mark.parametrize("default", [sa.true(), sa.false()], ids=str)
+@pytest.mark.parametrize("added", [False, True], ids=["with its table", "later"])
+async def test_a_truth_is_written_for_every_database(
+    database: Database, nursery: Nursery, tmp_path: Path, default: Any, added: bool
+) -> None:
+    """A revision that was written on SQLite makes a true or false default on PostgreSQL too, and
+    both databases agree with the models afterwards."""
+    table = things_table(sa.Boolean(), default)
+    kind = 'sa.BigInteger().with_variant(sa.Integer(), "sqlite")'
+    step = (f'op.create_table("one_things", sa.Column("id", {kind}, primary_key=True))', "pass")
+    module = nursery.module("one", *[step] * added, tables=[table])
+    author = database_at(f"sqlite+aiosqlite:///{tmp_path / 'author.db'}")
+    await migrations.upgrade(author, [module])
+    path = await migrations.revision(author, module, "Make it", autogenerate=True)
+    await author.close()
+    assert f"server_default=sa.{default}()" in path.read_text()
+    [result] = await migrations.upgrade(database, [module])
+    assert result.failure is None
+    assert await migrations.check(database, [module]) == {}
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

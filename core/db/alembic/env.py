@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from core.db.differences import defaults_differ
+from core.db.differences import defaults_differ, render_item
 from core.db.migrations import refuse_autocommit
 
 config = context.config
@@ -20,6 +20,7 @@ context.configure(
     target_metadata=config.attributes["metadata"](),
     include_name=config.attributes["include_name"],
     include_object=config.attributes["include_object"],
+    render_item=render_item,
     # SQLite alters a table by making it anew; Alembic calls that a batch.
     render_as_batch=connection.dialect.name == "sqlite",
     # Alembic thinks that SQLite cannot do it: the driver's own BEGIN could not, ours can.
