@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,7 +109,11 @@ def _group_of(module: Module, catalog: EventCatalog, enabled: frozenset[str]) ->
 
 
 def check_subscriptions(module: Module, registry: Registry) -> None:
-    """Raises ModuleFailure for a subscription to what nobody declares, or does not let one see."""
+    """Raises ModuleFailure for a subscription to what nobody declares, or does not let one see.
+
+    So it does for a handler that cannot be called with what it will be given: every delivery to it
+    would end as a dead letter.
+    """
     assert module.manifest is not None
     within_reach = {module.id, *module.manifest.requires, *module.manifest.optional}
     for subscription in _all_subscriptions(module):
@@ -119,6 +124,7 @@ def check_subscriptions(module: Module, registry: Registry) -> None:
                 f"it subscribes to {event.event_type!r} without requiring {owner!r}",
                 remedy=f"add {owner!r} to requires (or optional) in its manifest",
             )
+        _refuse_misfit(subscription)
         there = registry.modules.get(owner)
         if there is None or there.state != "enabled":
             continue
@@ -127,6 +133,24 @@ def check_subscriptions(module: Module, registry: Registry) -> None:
                 f"it subscribes to {event.event_type!r}, which {owner!r} does not declare",
                 remedy=f"list {event.__name__} in events() of {owner!r}",
             )
+
+
+def _refuse_misfit(subscription: Subscription | Broadcast) -> None:
+    handler, given = subscription.handler, subscription.given
+    try:
+        # What is called is the wrapper, whatever the function in it takes.
+        signature = inspect.signature(handler, follow_wrapped=False)
+    except ValueError:  # what is written in C may have none
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        name = getattr(handler, "__qualname__", type(handler).__name__)
+        raise ModuleFailure(
+            f"its handler {name}({', '.join(signature.parameters)}) of "
+            f"{subscription.event.event_type!r} is called with ({', '.join(given)}): {error}",
+            remedy=f"let {name} take ({', '.join(given)})",
+        ) from None
 
 
 async def register(session: WritableSession, plan: EventPlan) -> None:

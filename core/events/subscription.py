@@ -37,6 +37,7 @@ class Delivery:
 Handler = Callable[["WritableSession", EventT, Delivery], Awaitable[None]]
 OutsideHandler = Callable[[EventT, Delivery], Awaitable[None]]
 Reset = Callable[["WritableSession"], Awaitable[None]]
+_OUTSIDE = ("event", "delivery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Subscription:
     handler: Handler[Any] | OutsideHandler[Any]
     transaction: bool = True
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What its handler is called with."""
+        return ("session", *_OUTSIDE) if self.transaction else _OUTSIDE
+
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
@@ -54,6 +60,11 @@ class Broadcast:
 
     event: type[Event]
     handler: OutsideHandler[Any]
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What its handler is called with."""
+        return _OUTSIDE
 
 
 @dataclass(frozen=True, slots=True)
