@@ -99,11 +99,17 @@ def _through(context: CheckContext, unit: Unit, way: list[tuple[Unit, Call]]) ->
     last, call = way[-1]
     where = context.at(last.source.path, call.node.lineno)
     reason = f"{unit.node.name} is async, and {helpers} calls {_shown(call)} at {where}"
-    first = _name(way[0][0]).removesuffix(".__init__")
-    return (
-        reason,
-        f"{remedy_for(context.code.plain(call.target))}, or await asyncio.to_thread({first}, …)",
-    )
+    return reason, f"{remedy_for(context.code.plain(call.target))}, or {_in_a_thread(way[0][0])}"
+
+
+def _in_a_thread(unit: Unit) -> str:
+    """How a helper runs in one; a generator does not by being called there."""
+    name = _name(unit).removesuffix(".__init__")
+    if not unit.is_generator:
+        return f"await asyncio.to_thread({name}, …)"
+    if "contextmanager" in unit.decorator_names:
+        return f"async with contextmanager_in_threadpool({name}(…))"
+    return f"async for … in iterate_in_threadpool({name}(…))"
 
 
 def _name(unit: Unit) -> str:

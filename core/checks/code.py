@@ -45,7 +45,7 @@ class Unit:
         """Whether it is written ``async def``."""
         return isinstance(self.node, ast.AsyncFunctionDef)
 
-    @property
+    @cached_property
     def is_generator(self) -> bool:
         """Whether calling it runs nothing yet and gives something to iterate."""
         return any(isinstance(n, ast.Yield | ast.YieldFrom) for n in self.nodes())

@@ -14,7 +14,7 @@ from functools import partial
 
 from core.checks import names
 from core.checks.blocking import Helpers
-from core.checks.code import Call, Code, Unit
+from core.checks.code import Code, Unit
 from core.checks.context import CheckContext
 from core.checks.depended import Depended
 from core.checks.finding import Finding
@@ -58,10 +58,11 @@ def check_sessions(context: CheckContext) -> Iterator[Finding]:
     """T601: slow work after the first use of a write session."""
     helpers, depended = Helpers(context.code), Depended(context)
     for unit in context.code.units.values():
-        slow_here = _slow_here(context.code, unit, helpers)
         begun = _begun(depended, unit)
+        every = [*_sessions(unit), *([_Open("", unit.node.body)] if begun else [])]
+        slow_here = _slow_here(context.code, unit, helpers) if every else _nothing_is
         late: dict[ast.Call, _Use] = {}
-        for opened in [*_sessions(unit), *([_Open("", unit.node.body)] if begun else [])]:
+        for opened in every:
             walk = _Walk(unit, opened, slow_here)
             used = begun.call if begun and (opened.is_given or not opened.session) else None
             walk.block(opened.body, used=used)
@@ -73,7 +74,15 @@ def check_sessions(context: CheckContext) -> Iterator[Finding]:
 
 
 def _slow_here(code: Code, unit: Unit, helpers: Helpers) -> Callable[[ast.Call], bool]:
-    return partial(is_slow, code, unit) if unit.is_async else partial(_blocks, unit, helpers)
+    if unit.is_async:
+        return partial(is_slow, code, unit)
+    # A call in a plain function takes its time where it would take the loop's elsewhere.
+    blocking = {it.node for it in helpers.calls(unit) if helpers.remedy(it) or helpers.way(it)}
+    return blocking.__contains__
+
+
+def _nothing_is(_: ast.Call) -> bool:
+    return False
 
 
 def _finding(context: CheckContext, unit: Unit, slow: ast.Call, use: _Use) -> Finding:
@@ -94,7 +103,7 @@ def _begun(depended: Depended, unit: Unit) -> _Use | None:
     for dependency in depended.of(unit):
         for opened in _sessions(dependency):
             if opened.is_given:
-                walk = _Walk(dependency, opened, lambda _: False)
+                walk = _Walk(dependency, opened, _nothing_is)
                 if used := walk.block(opened.body, used=None):
                     return _Use(opened.session, used, dependency)
         if earlier := _begun(depended, dependency):
@@ -253,12 +262,6 @@ class _Walk:
 
 def _leaves(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break)
-
-
-def _blocks(unit: Unit, helpers: Helpers, call: ast.Call) -> bool:
-    """Whether a call in a plain function takes its time, as it would take the loop's elsewhere."""
-    made = Call(call, unit.resolve(call.func))
-    return bool(helpers.remedy(made) or helpers.way(made))
 
 
 def is_slow(code: Code, unit: Unit, call: ast.Call, *, depth: int = 4) -> bool:

@@ -270,6 +270,29 @@ def test_without_ruff_the_rest_is_found(garden: Garden, monkeypatch: pytest.Monk
     assert (found.code, [found.place]) == ("T501", plot.marked())
 
 
+@pytest.mark.parametrize(
+    ("head", "run", "remedy"),
+    [
+        ("def rate():", "rate()", "await asyncio.to_thread(rate, …)"),
+        ("def rate():", "list(rate())", "async for … in iterate_in_threadpool(rate(…))"),
+        (
+            "@contextmanager\ndef rate():",
+            "with rate(): pass",
+            "async with contextmanager_in_threadpool(rate(…))",
+        ),
+    ],
+)
+def test_a_helper_in_a_thread_is_advised_as_it_would_run(
+    garden: Garden, head: str, run: str, remedy: str
+) -> None:
+    """A generator that is only made in a thread runs on the loop all the same."""
+    body = "yield" if run != "rate()" else "return"
+    source = f"from contextlib import contextmanager\nimport time\n{head}\n    time.sleep(1)\n"
+    source += f"    {body}\n\nasync def read():\n    {run}\n"
+    [found] = Plot(module(source)).findings(garden)
+    assert (found.code, found.remedy) == ("T502", f"await asyncio.sleep(…), or {remedy}")
+
+
 def test_a_failed_module_is_read_all_the_same(garden: Garden) -> None:
     """What is wrong in the source of a module is told beside the reason why it is out."""
     body = "import time\nasync def read():\n    time.sleep(1)"

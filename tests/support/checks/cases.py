@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support.checks.awaits import AWAITS
 from tests.support.checks.deployment import DEPLOYMENT
 from tests.support.checks.events import EVENTS
+from tests.support.checks.generators import GENERATORS
 from tests.support.checks.given import GIVEN
 from tests.support.checks.handed import HANDED
 from tests.support.checks.helpers import HELPERS
@@ -26,6 +27,7 @@ CASES = [
     *LOOP,
     *WAITS,
     *HELPERS,
+    *GENERATORS,
     *AWAITS,
     *GIVEN,
     *HANDED,
