@@ -35,9 +35,11 @@ def check_awaits(context: CheckContext) -> Iterator[Finding]:
         for node in unit.nodes():
             for value, why in _lost(unit, node, used):
                 yield from _dropped(context, unit, value, why)
-            for value in _called_too_soon(unit, node):
+            for value in _called_later(unit, node):
                 why = "hands over what it gives where a function is wanted"
                 yield from _dropped(context, unit, value, why, remedy="hand over {}, without ()")
+            for function in _called_later(unit, node):
+                yield from _not_run(context, unit, function)
             for tested in _tested(unit, node):
                 yield from _asked(context, unit, tested)
         for value, why in _overwritten(unit, used):
@@ -116,8 +118,8 @@ def _lost(unit: Unit, node: ast.AST, used: set[str]) -> Iterator[tuple[ast.expr,
         yield from ((value, "shows it, not what it would give") for value in shown)
 
 
-def _called_too_soon(unit: Unit, node: ast.AST) -> Iterator[ast.expr]:
-    """What stands where a function is wanted that is called later: ``tasks.add_task(save())``."""
+def _called_later(unit: Unit, node: ast.AST) -> Iterator[ast.expr]:
+    """What stands where a function is wanted that is called later: ``tasks.add_task(save)``."""
     if isinstance(node, ast.Call) and _LATER.fullmatch(unit.resolve(node.func)):
         yield from node.args[:1]
         yield from (it.value for it in node.keywords if it.arg == "func")
@@ -178,6 +180,29 @@ def _dropped(
                 f"{unit.node.name} calls {name}() and {why}: nothing is done",
                 remedy.format(name),
             )
+
+
+def _not_run(context: CheckContext, unit: Unit, function: ast.expr) -> Iterator[Finding]:
+    """A plain function whose coroutine is lost: ``tasks.add_task(lambda: save())``.
+
+    Starlette calls it in a thread, and awaits only what a coroutine function gives.
+    """
+    target = unit.resolve(function)
+    if isinstance(function, ast.Lambda):
+        name = ast.unparse(function.body.func) if isinstance(function.body, ast.Call) else ""
+    elif isinstance(function, ast.Name | ast.Attribute):
+        itself = context.code.unit(target) if target else None
+        name = ast.unparse(function) if itself and not itself.is_async else ""
+    else:
+        return
+    if name and target and context.code.gives_coroutine(target):
+        yield context.found(
+            "T503",
+            context.at(unit.source.path, function.lineno),
+            f"{unit.node.name} hands over a plain function that only passes on what {name}() "
+            "gives, and nobody awaits that: nothing is done",
+            "hand over the coroutine function itself and its arguments, or an async def",
+        )
 
 
 def _held(value: ast.expr) -> Iterator[ast.Call]:

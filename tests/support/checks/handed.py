@@ -66,6 +66,68 @@ HANDED = [
     ),
     *(
         bodies(
+            "T503",
+            f"a plain function where a coroutine function is wanted: {slip}",
+            bad=f"""{SAVES}
+        class Service:
+            def keep(self):
+                return self.save()
+
+            async def save(self):
+                return 1
+
+        def lazy():
+            return save(2)
+
+        async def read(tasks: BackgroundTasks, svc: Service, things):
+            {slip}  #<
+            """,
+            good=f"""{SAVES}
+        class Service:
+            def keep(self):
+                return asyncio.run(self.save())
+
+            async def save(self):
+                return 1
+
+        class Jobs:
+            def add_task(self, work):
+                return asyncio.create_task(work())
+
+        def lazy():
+            return save(2)
+
+        def eager():
+            return asyncio.run(save(2))
+
+        async def later():
+            return await lazy()
+
+        async def read(tasks: BackgroundTasks, jobs: Jobs, svc: Service, things):
+            tasks.add_task(lambda: asyncio.run(save()))
+            tasks.add_task(lambda save: save(), print)
+            tasks.add_task(lambda: things.append(1))
+            tasks.add_task(lambda: save)
+            tasks.add_task(eager)
+            tasks.add_task(later)
+            tasks.add_task(svc.save)
+            tasks.add_task(svc.keep)
+            jobs.add_task(lambda: save())
+            jobs.add_task(lazy)
+            """,
+        )
+        for slip in (
+            "tasks.add_task(lambda: save())",
+            "tasks.add_task(lambda number: save(number), 2)",
+            "tasks.add_task(func=lambda: svc.save())",
+            "for it in things: tasks.add_task(lambda it=it: save(it))",
+            "return Response(background=BackgroundTask(lambda: lazy()))",
+            "tasks.add_task(lazy)",
+            "tasks.add_task(svc.keep)",
+        )
+    ),
+    *(
+        bodies(
             code,
             f"passed on by a plain function: {slip}",
             bad=f"""{SAVES}
