@@ -146,7 +146,11 @@ def prune(
         ),
     ] = None,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Also what a group on Kafka was not given yet.")
+        bool,
+        typer.Option(
+            "--anyway",
+            help="Also what a group on Kafka was not given yet; without Kafka, what it noted.",
+        ),
     ] = False,
 ) -> None:
     """Delete old events that every group has had; what is deleted cannot be replayed."""
@@ -157,8 +161,10 @@ def prune(
         _run(lambda it: pruning.refuse_what_is_not_given(it, settings.kafka, before=before))
     count = _run(lambda database: operations.prune(database, before=before))
     typer.echo(f"{count} events from before {before:%Y-%m-%d %H:%M} UTC are gone")
-    received = _run(lambda database: pruning.prune_inbox(database, settings.kafka))
+    received = _run(lambda it: pruning.prune_inbox(it, settings.kafka, anyway=anyway))
     typer.echo(f"{received} notes of what groups have received are gone")
+    if kept := _run(lambda it: pruning.kept_for_a_broker(it, settings.kafka)):
+        typer.echo(f"{kept} are kept, should Kafka be put back; if never, delete them --anyway")
 
 
 def _utc(moment: datetime) -> datetime:

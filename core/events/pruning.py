@@ -66,20 +66,35 @@ async def _not_noted(database: Database, group: str, *, before: datetime) -> int
     return count
 
 
-async def prune_inbox(database: Database, kafka: KafkaSettings) -> int:
+async def prune_inbox(database: Database, kafka: KafkaSettings, *, anyway: bool = False) -> int:
     """Delete old rows of the inbox, how many: those of messages that are on no topic any more.
 
-    Raises Refused, and deletes nothing, when the broker does not say how long it keeps messages.
+    Without a broker nobody can say what lies on its topics, and once it is put back all of that
+    comes again: all rows are kept, unless `anyway`. Raises Refused, and deletes nothing, when the
+    broker does not say how long it keeps messages.
     """
     kept = timedelta(days=INBOX_DAYS)
     if kafka.bootstrap_servers:
         kept = max(kept, await _retention(database, kafka))
+    elif not anyway:
+        return 0
     if kept == timedelta.max:
         return 0
     async with database.write_at_length() as session:
         statement = delete(inbox).where(inbox.c.received_at < datetime.now(UTC) - kept)
         changed: int = (await session.exec(statement)).rowcount
     return changed
+
+
+async def kept_for_a_broker(database: Database, kafka: KafkaSettings) -> int:
+    """How many old rows of the inbox are there only because a broker may be put back."""
+    if kafka.bootstrap_servers:
+        return 0
+    old = inbox.c.received_at < datetime.now(UTC) - timedelta(days=INBOX_DAYS)
+    async with database.reader.connect() as connection:
+        found = await connection.execute(select(func.count()).select_from(inbox).where(old))
+        count: int = found.scalar_one()
+    return count
 
 
 async def _retention(database: Database, kafka: KafkaSettings) -> timedelta:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from core.app import Tessera
+from core.events.tables import inbox
 from tests.integration.core.events.conftest import Bells
 from tests.support import tower as towers
 from tests.support.apps import settings_for
@@ -75,6 +78,21 @@ async def test_replay_and_prune(bells: Bells, command: Any) -> None:
     assert (code, "were pruned" in wrong, wrong.count("\n")) == (1, True, 1)
     code, _, wrong = await command("replay", "--group", "tower")
     assert (code, "no enabled module 'tower' subscribes" in wrong) == (1, True)
+
+
+async def test_prune_says_what_it_keeps_in_case_of_kafka(bells: Bells, command: Any) -> None:
+    """Without a broker old notes of what groups have received are kept, and counted; told that none
+    is put back, `prune` deletes them."""
+    await bells.strike(1, 2)
+    await bells.effects(2)
+    await command("replay", "--group", "ledger")  # which notes them
+    old = datetime.now(UTC) - timedelta(days=30)
+    async with bells.database.write() as session:
+        await session.exec(update(inbox).values(received_at=old))
+    code, out, _ = await command("prune")
+    assert (code, "\n0 notes of" in out, "2 are kept, should Kafka be" in out) == (0, True, True)
+    code, out, _ = await command("prune", "--anyway")
+    assert (code, "\n2 notes of" in out, "kept" in out) == (0, True, False)
 
 
 UNDECLARED = """

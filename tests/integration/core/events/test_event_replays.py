@@ -196,7 +196,7 @@ async def test_a_prune_may_take_long(bells: Bells, impatient: Database) -> None:
     await bells.effects(2)
     await slow_down(bells, ("DELETE", "core_outbox"), ("DELETE", "core_inbox"))
     assert await prune(impatient, before=datetime.now(UTC)) == 2
-    assert await prune_inbox(impatient, Settings.for_tests().kafka) == 0
+    assert await prune_inbox(impatient, Settings.for_tests().kafka, anyway=True) == 0
 
 
 @pytest.mark.postgres

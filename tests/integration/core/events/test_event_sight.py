@@ -297,10 +297,11 @@ async def test_that_nothing_is_recorded_is_said(
 
 
 async def test_old_notes_of_what_was_received_are_pruned(bells: Bells) -> None:
-    """The inbox forgets what is older than seven days, and no row before."""
+    """Without a broker the inbox forgets nothing, since one may be put back; when told that none
+    will, what is older than seven days, and no row before."""
     from sqlalchemy import insert
 
-    from core.events.pruning import prune_inbox
+    from core.events.pruning import kept_for_a_broker, prune_inbox
     from core.events.tables import inbox
     from core.settings import Settings
 
@@ -311,7 +312,11 @@ async def test_old_notes_of_what_was_received_are_pruned(bells: Bells) -> None:
     ]
     async with bells.database.write() as session:
         await session.exec(insert(inbox), params=rows)
-    assert await prune_inbox(bells.database, Settings.for_tests().kafka) == 2
+    kafka = Settings.for_tests().kafka
+    assert await prune_inbox(bells.database, kafka) == 0
+    assert await kept_for_a_broker(bells.database, kafka) == 2
+    assert await prune_inbox(bells.database, kafka, anyway=True) == 2
+    assert await kept_for_a_broker(bells.database, kafka) == 0
     left = towers.query(bells.url, "SELECT count(*) FROM core_inbox")
     assert left == [(2,)]
 
