@@ -61,6 +61,7 @@ _ALL = (
     Code("T303", "error", "a validator on a table model, which does not run"),
     Code("T401", "error", "a model that differs from its migrations"),
     Code("T402", "error", "migrations that do not run on an empty database"),
+    Code("T403", "error", "a migration that fails on a table with rows"),
     Code("T501", "error", "a blocking call in async code"),
     Code("T502", "error", "a blocking call that async code reaches through a helper"),
     Code("T503", "error", "a coroutine that is never awaited"),

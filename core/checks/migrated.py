@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import inspect
@@ -18,12 +19,24 @@ from core.checks.validators import models_of
 from core.db import migrations
 from core.db.engine import Database
 from core.db.migrations import MigrationResult, ModuleMigrations
+from core.db.unfilled import REMEDY, Watch
 from core.errors import ModuleFailure
 from core.settings import DatabaseSettings
 
 
+class _There(NamedTuple):
+    """What came of the migrations, module by module."""
+
+    results: list[MigrationResult]
+    differences: dict[str, list[str]]
+    strays: dict[str, list[str]]
+    """Tables that are not named as the module's."""
+    unfilled: dict[str, list[tuple[str, str]]]
+    """(file, table.column) of columns that a table with rows cannot get."""
+
+
 def check_migrations(modules: Sequence[ModuleMigrations]) -> Iterator[Finding]:
-    """T401 and T402: every module's migrations are run from nothing, then held to its models."""
+    """T401 to T403: every module's migrations are run from nothing, then held to its models."""
     for module in modules:
         if module.location is None:
             yield from (_unmade(module, str(table.__tablename__)) for table in module.tables)
@@ -31,15 +44,16 @@ def check_migrations(modules: Sequence[ModuleMigrations]) -> Iterator[Finding]:
     if not chosen:
         return
     with tempfile.TemporaryDirectory(prefix="tessera-check-") as folder:
-        found_there = asyncio.run(_migrate(Path(folder), list(chosen.values())))
-    results, differences, strays = found_there
-    for name, tables in strays.items():
+        there = asyncio.run(_migrate(Path(folder), list(chosen.values())))
+    for name, tables in there.strays.items():
         yield from (_stray(chosen[name], table) for table in tables)
-    for result in results:
+    for name, added in there.unfilled.items():
+        yield from (_unfilled(chosen[name], file, column) for file, column in added)
+    for result in there.results:
         if result.failure is not None:
-            differences.pop(result.module, None)
+            there.differences.pop(result.module, None)
             yield _unmigrated(chosen[result.module], result.failure)
-    for name, lines in differences.items():
+    for name, lines in there.differences.items():
         yield from (_different(chosen[name], line) for line in lines)
 
 
@@ -63,12 +77,10 @@ def _plain(module: ModuleMigrations) -> ModuleMigrations:
     return replace(module, tables=list({t.__tablename__: t for t in module.tables}.values()))
 
 
-async def _migrate(
-    folder: Path, modules: Sequence[ModuleMigrations]
-) -> tuple[list[MigrationResult], dict[str, list[str]], dict[str, list[str]]]:
-    """What came of each module's migrations, differences, and tables that are not the module's."""
+async def _migrate(folder: Path, modules: Sequence[ModuleMigrations]) -> _There:
     results: list[MigrationResult] = []
     strays: dict[str, list[str]] = {}
+    unfilled: dict[str, list[tuple[str, str]]] = {}
     database = Database(DatabaseSettings(url=f"sqlite+aiosqlite:///{folder / 'scratch.db'}"))
     # Its log would tell of failures that are told of as findings.
     silent = structlog.testing.capture_logs()
@@ -76,12 +88,15 @@ async def _migrate(
         with silent:
             for module in modules:
                 before = await _tables(database)
-                results += await migrations.upgrade(database, [module])
+                watch = Watch()
+                results += await migrations.upgrade(database, [module], watch=watch)
+                unfilled[module.module] = watch.found
                 made = sorted(await _tables(database) - before)
                 strays[module.module] = [
                     it for it in made if not it.startswith(f"{module.module}_")
                 ]
-        return results, await migrations.check(database, modules), strays
+        differences = await migrations.check(database, modules)
+        return _There(results, differences, strays, unfilled)
     finally:
         await database.close()
 
@@ -108,6 +123,17 @@ def _unmigrated(module: ModuleMigrations, failure: ModuleFailure) -> Finding:
         place=str(module.location),
         reason=f"on an empty SQLite database {failure.reason}",
         remedy="mend the revision; `db upgrade` tries it on your own database",
+    )
+
+
+def _unfilled(module: ModuleMigrations, file: str, column: str) -> Finding:
+    return found(
+        "T403",
+        module=module.module,
+        place=f"{module.location}/{file}",
+        reason=f"it adds column {column} as NOT NULL, and nothing says what the rows have there "
+        "that the table holds already: on an empty one it runs, on any other it fails",
+        remedy=REMEDY,
     )
 
 

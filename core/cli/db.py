@@ -110,14 +110,23 @@ def revision(
         bool, typer.Option("--autogenerate", help="Write what the models have in addition.")
     ] = False,
 ) -> None:
-    """Write the next revision of a module; read it before you run it."""
+    """Write the next revision of a module; read it before you run it.
+
+    A column in it that a table with rows cannot get is told of.
+    """
     settings = load_settings()
     [chosen] = _choose(settings, module)
     if chosen.location is None:
         raise Refused(f"module {module!r} has no migrations() hook to say where they lie")
     path = _run(
         settings,
-        lambda database: migrations.revision(database, chosen, message, autogenerate=autogenerate),
+        lambda database: migrations.revision(
+            database,
+            chosen,
+            message,
+            autogenerate=autogenerate,
+            warn=lambda words: typer.echo(f"tessera: {words}", err=True),
+        ),
     )
     typer.echo(path)
 

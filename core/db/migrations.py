@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 from alembic import command
@@ -26,6 +26,7 @@ from core.db.differences import defaults_differ, describe
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
 from core.db.rules import rule_differences
+from core.db.unfilled import REMEDY, Watch, unfilled_in
 from core.discovery import where_in
 from core.errors import (
     ConfigurationError,
@@ -82,20 +83,25 @@ class MigrationStatus:
 
 
 async def upgrade(
-    database: Database, modules: Sequence[ModuleMigrations], *, wait: float = WAIT_SECONDS
+    database: Database,
+    modules: Sequence[ModuleMigrations],
+    *,
+    wait: float = WAIT_SECONDS,
+    watch: Watch | None = None,
 ) -> list[MigrationResult]:
     """Bring every module to its last revision, each in one transaction, in the order given.
 
-    Raises Unavailable when the database cannot be reached, Refused when the lock is not free
-    within `wait` seconds.
+    `watch` looks on. Raises Unavailable when the database cannot be reached, Refused when the lock
+    is not free within `wait` seconds.
     """
+
+    def up(config: Config) -> None:
+        config.attributes["watch"] = watch
+        command.upgrade(config, "head")
+
     async with _locked(database, wait) as engine:
         return [
-            await _move(
-                engine, module, lambda config: command.upgrade(config, "head"), forward=True
-            )
-            for module in modules
-            if module.location
+            await _move(engine, module, up, forward=True) for module in modules if module.location
         ]
 
 
@@ -154,15 +160,25 @@ async def check(database: Database, modules: Sequence[ModuleMigrations]) -> dict
 
 
 async def revision(
-    database: Database, module: ModuleMigrations, message: str, *, autogenerate: bool = False
+    database: Database,
+    module: ModuleMigrations,
+    message: str,
+    *,
+    autogenerate: bool = False,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write the module's next revision file; with `autogenerate`, what the models have in addition.
 
+    `warn` is told of each column in it that a table with rows cannot get.
     Raises ModuleFailure when its revisions cannot be read, or its models not be compared, Refused
     when the database is behind.
     """
     script = module.script()
     number = f"{sum(1 for _ in script.walk_revisions()) + 1:04d}"
+
+    def review(_context: object, _revision: object, scripts: list[Any]) -> None:
+        for name in unfilled_in(scripts[0]):
+            warn(f"column {name} is NOT NULL: rows that are there have no value for it; {REMEDY}")
 
     def write(connection: Connection) -> Path:
         if autogenerate and _status_of(connection, module).pending:
@@ -174,6 +190,7 @@ async def revision(
                 autogenerate=autogenerate,
                 rev_id=number,
                 version_path=str(module.folder()),
+                process_revision_directives=review,
             )
         assert made is not None
         assert not isinstance(made, list)

@@ -12,6 +12,7 @@ from core.db.migrations import refuse_autocommit
 
 config = context.config
 connection = config.attributes["connection"]
+watch = config.attributes.get("watch")
 
 context.configure(
     connection=connection,
@@ -21,6 +22,7 @@ context.configure(
     include_name=config.attributes["include_name"],
     include_object=config.attributes["include_object"],
     render_item=render_item,
+    on_version_apply=watch.applied if watch else None,
     # SQLite alters a table by making it anew; Alembic calls that a batch.
     render_as_batch=connection.dialect.name == "sqlite",
     # Alembic thinks that SQLite cannot do it: the driver's own BEGIN could not, ours can.
@@ -29,4 +31,6 @@ context.configure(
 # Alembic's own commits what the migrations before it did, and what it does cannot be taken back.
 context.get_context().autocommit_block = refuse_autocommit  # type: ignore[method-assign]
 with context.begin_transaction():
+    if watch:
+        watch.begin(connection)
     context.run_migrations()

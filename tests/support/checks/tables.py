@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import dedent
 
 from tests.support.checks.plots import Case, Plot, module
@@ -40,6 +41,21 @@ REVISION = """
     def downgrade():
         op.drop_table("bad_things")
 """
+LATER = """
+    import sqlalchemy as sa
+    from alembic import op
+
+    revision = "0002"
+    down_revision = "0001"
+    branch_labels = None
+    depends_on = None
+
+    def upgrade():
+        {0}
+
+    def downgrade():
+        op.drop_column("bad_things", "name")
+"""
 CLASS_VAR = "from typing import ClassVar\n"
 MAKES_TABLE = (
     "op.create_table('bad_things', sa.Column('id', sa.BigInteger().with_variant(sa.Integer, "
@@ -51,6 +67,39 @@ def migrated(revision: str, *, models: str = "") -> Plot:
     """Module `bad` with a table `bad_things` and this revision."""
     source = module((models or table("things")) + tables("Thing") + MIGRATIONS)
     return Plot(source, files={"migrations/0001_things.py": REVISION.format(revision)})
+
+
+def migrated_later(*steps: str, first: str = "") -> Plot:
+    """The same, with a column `name` that the second revision adds unless the first does."""
+    plot = migrated(first or MAKES_TABLE, models=table("things") + "    name: str\n")
+    revision = LATER.format("\n        ".join(steps))
+    return replace(plot, files={**plot.files, "migrations/0002_name.py": revision})
+
+
+def added(more: str = "nullable=False", *, batch: bool = False) -> str:
+    """A step that adds the column."""
+    column = f"sa.Column('name', sa.String(), {more})"
+    if batch:
+        return (
+            "with op.batch_alter_table('bad_things', recreate='always') as batch: "
+            f"batch.add_column({column})"
+        )
+    return f"op.add_column('bad_things', {column})"
+
+
+def renamed(step: str) -> tuple[str, ...]:
+    """The same step while the table has another name."""
+    there, back = ("'bad_things', 'bad_x'", "'bad_x', 'bad_things'")
+    step = step.replace("bad_things", "bad_x")
+    return (f"op.rename_table({there})", step, f"op.rename_table({back})")
+
+
+FILLED = (
+    added("nullable=True"),
+    "op.execute(\"UPDATE bad_things SET name = ''\")",
+    "with op.batch_alter_table('bad_things') as batch: "
+    "batch.alter_column('name', nullable=False, existing_type=sa.String())",
+)
 
 
 def defaulted(default: str) -> str:
@@ -236,5 +285,35 @@ MIGRATED = [
         migrated("op.drop_table('bad_olds')"),
         migrated(MAKES_TABLE),
         at="planted_bad:migrations",
+    ),
+    *(
+        Case(
+            "T403",
+            f"a column that the rows have no value for: {name}",
+            migrated_later(*bad),
+            migrated_later(*good),
+            at="planted_bad:migrations/0002_name.py",
+        )
+        for name, bad, good in (
+            ("plain", [added()], [added("nullable=False, server_default=''")]),
+            (
+                "in a batch",
+                [added(batch=True)],
+                [added("nullable=False, server_default=''", batch=True)],
+            ),
+            ("filled afterwards", [added(), FILLED[1]], FILLED),
+            (
+                "in a table that has another name",
+                renamed(added()),
+                renamed(added("nullable=False, server_default=''")),
+            ),
+        )
+    ),
+    Case(
+        "T403",
+        "a column of a table that the same revision makes",
+        migrated_later(added()),
+        migrated_later("pass", first=f"{MAKES_TABLE}; {added()}"),
+        at="planted_bad:migrations/0002_name.py",
     ),
 ]

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from core.cli.root import run
+from tests.support.checks.plots import module
+from tests.support.checks.tables import MIGRATIONS, table, tables
 from tests.support.databases import empty_database
 from tests.support.plants import Garden, minimal
 
@@ -209,6 +211,32 @@ def test_check_does_not_pass_over_who_is_left_out(
     assert done.err.count("\n") == 1
     one = db("check", "--module", "users")
     assert (one.code, one.out) == (0, "the models and the database agree\n")
+
+
+def test_revision_warns_of_a_column_that_rows_cannot_get(
+    db: CommandLine, tmp_path: Path, garden: Garden
+) -> None:
+    """A revision that adds a NOT NULL column without a server default is written and warned of; one
+    that adds it with a default, or makes the table, is not."""
+    with (tmp_path / "settings.toml").open("a") as settings:
+        settings.write("[modules.bad]\nenabled = true\n")
+    write = ("revision", "--module", "bad", "--autogenerate", "-m", "more")
+    model = "from sqlmodel import Field\n" + table("things")
+    default = 'sa_column_kwargs={"server_default": ""}'
+    columns = ("", "    note: str\n", f"    word: str = Field({default})\n")
+    told = []
+    for column in columns:
+        model += column
+        garden.plant("bad", module(model + tables("Thing") + MIGRATIONS))
+        garden.file("planted_bad", "migrations/README", "revisions\n")
+        done = db(*write)
+        assert done.code == 0, done.err
+        assert "_more.py" in done.out
+        told.append(done.err)
+        assert db("upgrade").code == 0
+    assert told[0] == told[2] == ""
+    assert told[1].startswith("tessera: column bad_things.note is NOT NULL: ")
+    assert told[1].count("\n") == 1
 
 
 def test_a_module_without_revisions_has_nothing_to_do(db: CommandLine, tmp_path: Path) -> None:
