@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from alembic.runtime.plugins import Plugin
+from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import (
     JSON,
     DefaultClause,
@@ -36,22 +38,40 @@ WORDS = {
 }
 
 
-def defaults_differ(
-    context: Any, inspected: Any, _column: Any, there: Any, wanted: Any, rendered: Any
-) -> bool | None:
+def _compare_defaults(
+    context: Any, change: Any, _schema: Any, _table: Any, _name: Any, there: Any, ours: Any
+) -> PriorityDispatchResult:
     """For Alembic: a default that only the database has harms nobody.
 
-    A revision that adds a column to a table with rows needs one. None: Alembic is to compare.
+    A revision that adds a column to a table with rows needs one. What is computed or an identity is
+    left to Alembic, which cannot do so where it is given a function to compare defaults.
     """
-    if wanted is None:
-        return False
-    plain_json = isinstance(inspected.type, JSON) and not isinstance(inspected.type, JSONB)
-    if context.dialect.name != "postgresql" or not plain_json or None in (there, rendered):
-        return None
+    told, wanted = there.server_default, ours.server_default
+    if wanted is None and isinstance(told, DefaultClause):
+        change.existing_server_default = told
+        return PriorityDispatchResult.STOP
+    plain_json = isinstance(there.type, JSON) and not isinstance(there.type, JSONB)
+    both = isinstance(told, DefaultClause) and isinstance(wanted, DefaultClause)
+    if context.dialect.name != "postgresql" or not plain_json or not both:
+        return PriorityDispatchResult.CONTINUE
+    change.existing_server_default = told
     # Alembic would ask PostgreSQL whether they are equal, which type json cannot say: its text can.
-    arg = literal(rendered) if isinstance(wanted.arg, str) else literal_column(rendered)
-    ours, theirs = cast(arg, Text), cast(literal_column(there), Text)
-    return bool(context.connection.scalar(select(ours.is_distinct_from(theirs))))
+    arg = literal(wanted.arg) if isinstance(wanted.arg, str) else wanted.arg
+    in_database = cast(literal_column(told.arg.text), Text)
+    if context.connection.scalar(select(in_database.is_distinct_from(cast(arg, Text)))):
+        change.modify_server_default = wanted
+    return PriorityDispatchResult.STOP
+
+
+_PLUGIN = Plugin("tessera.defaults")
+_PLUGIN.add_autogenerate_comparator(
+    _compare_defaults, "column", "server_default", priority=DispatchPriority.FIRST
+)
+COMPARISON: Mapping[str, Any] = {
+    "compare_server_default": True,
+    "autogenerate_plugins": ["alembic.autogenerate.*", _PLUGIN.name],
+}
+"""How Alembic is to compare, for its `configure`."""
 
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
