@@ -30,8 +30,14 @@ _SLOW = re.compile(
 _SLOW_METHODS = {"run_in_executor", "hash"}
 """By name, since what they belong to is often only a contract: ``credentials.hash(password)``."""
 _APART = {"asyncio.create_task", "asyncio.ensure_future"}
+_TOGETHER = re.compile(r"asyncio\.(gather|wait|wait_for|shield)")
+"""What waits for the tasks that it is given, once it is awaited."""
 _NO_USE = {"add", "add_all", "after_commit", "expunge", "expunge_all", "info", "is_modified"}
 """Methods of a session that send nothing."""
+
+
+_Waiting = ast.Call | ast.Await
+"""Where a function waits: a call that is slow, or the await of a task that was begun apart."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ def check_sessions(context: CheckContext) -> Iterator[Finding]:
         begun = _begun(depended, unit)
         every = [*_sessions(unit), *([_Open("", unit.node.body)] if begun else [])]
         slow_here = _slow_here(context.code, unit, helpers) if every else _nothing_is
-        late: dict[ast.Call, _Use] = {}
+        late: dict[_Waiting, _Use] = {}
         for opened in every:
             walk = _Walk(unit, opened, slow_here)
             used = begun.call if begun and (opened.is_given or not opened.session) else None
@@ -85,15 +91,16 @@ def _nothing_is(_: ast.Call) -> bool:
     return False
 
 
-def _finding(context: CheckContext, unit: Unit, slow: ast.Call, use: _Use) -> Finding:
+def _finding(context: CheckContext, unit: Unit, slow: _Waiting, use: _Use) -> Finding:
+    what = f"{ast.unparse(slow.func)}()" if isinstance(slow, ast.Call) else ast.unparse(slow.value)
     where = f"in line {use.call.lineno}"
     if use.unit is not unit:
         where = f"in {use.unit.node.name}, {context.at(use.unit.source.path, use.call.lineno)}"
     return context.found(
         "T601",
         context.at(unit.source.path, slow.lineno),
-        f"{unit.node.name} waits for {ast.unparse(slow.func)}() while the transaction is open that "
-        f"began with the use of {use.session} {where}",
+        f"{unit.node.name} waits for {what} while the transaction is open that began with the "
+        f"use of {use.session} {where}",
         "do the slow work first: a session begins with its first use",
     )
 
@@ -163,7 +170,8 @@ class _Walk:
         self._session = opened.session
         self._aliases = {opened.session}
         self._holders = set(opened.holders)
-        self.slow: dict[ast.Call, ast.Call] = {}
+        self._tasks: dict[str, tuple[ast.Call, ...]] = {}
+        self.slow: dict[_Waiting, ast.Call] = {}
 
     def block(self, body: list[ast.stmt], used: ast.Call | None) -> ast.Call | None:
         """Go through statements; gives the first use so far, None when there was none."""
@@ -204,21 +212,27 @@ class _Walk:
         """Arguments come before the call that they are for."""
         if isinstance(node, names.Function | ast.Lambda):
             return used
+        before = used
         for child in self._parts(node):
             used = self._expression(child, used)
+        if isinstance(node, ast.Await) and before is not None:
+            self._wait(node, before)
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             self._assign(
                 node.targets if isinstance(node, ast.Assign) else [node.target], node.value
             )
         if not isinstance(node, ast.Call):
             return used
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "cancel":
+            self._tasks.clear()  # whichever it was, it ends at once
         if used is not None and self._is_slow(node):
             self.slow.setdefault(node, used)
         return used or (node if self._uses(node) else None)
 
     def _assign(self, targets: list[ast.expr], value: ast.expr) -> None:
-        """Note the names that stand for the session now, or for an object that keeps it."""
+        """Note the names that stand for the session now, an object that keeps it, or tasks."""
         written = {ast.unparse(target) for target in targets}
+        self._tasks.update(dict.fromkeys(written, tuple(self._begun_apart(value))))
         if self._is_session(value):
             self._aliases |= written
         else:
@@ -231,6 +245,32 @@ class _Walk:
         for child in ast.iter_child_nodes(node):
             apart = isinstance(node, ast.Call) and self._unit.resolve(node.func) in _APART
             yield from ast.iter_child_nodes(child) if apart else (child,)
+
+    def _wait(self, node: ast.Await, used: ast.Call) -> None:
+        """Note an await of slow work that is a task by now; other work in it has told of itself."""
+        told = any(it in self.slow for it in ast.walk(node.value) if isinstance(it, ast.Call))
+        if not told and any(map(self._is_slow, self._begun_apart(node.value))):
+            self.slow.setdefault(node, used)
+
+    def _begun_apart(self, node: ast.expr) -> Iterator[ast.Call]:
+        """The coroutines of the tasks that an expression is, holds, or waits for."""
+        inner: list[ast.expr] = []
+        if isinstance(node, ast.Name | ast.Attribute):
+            yield from self._tasks.get(ast.unparse(node), ())
+        elif isinstance(node, ast.Call):
+            target = self._unit.resolve(node.func)
+            if target in _APART:
+                yield from (it for it in node.args[:1] if isinstance(it, ast.Call))
+            elif _TOGETHER.fullmatch(target):
+                inner = node.args
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+            inner = node.elts
+        elif isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp):
+            inner = [node.elt]
+        elif isinstance(node, ast.Starred):
+            inner = [node.value]
+        for it in inner:
+            yield from self._begun_apart(it)
 
     def _makes_holder(self, value: ast.expr) -> bool:
         """Whether an object is made that keeps the session: ``things = Things(session)``."""

@@ -108,6 +108,70 @@ SESSIONS = [
             asyncio.create_task(fetch())
         """,
     ),
+    *(
+        bodies(
+            "T601",
+            f"a task that is waited for: {begun}; {waits}",
+            bad=f"""
+            import asyncio
+
+            async def fetch():
+                await asyncio.sleep(1)
+
+            async def read(session: WriteSession, things):
+                {begun}
+                await session.flush()
+                {waits}  #<
+            """,
+            good=f"""
+            import asyncio
+
+            async def fetch():
+                await asyncio.sleep(1)
+
+            async def quick():
+                return 1
+
+            async def read(session: WriteSession, things):
+                {begun}
+                {waits}
+                await session.flush()
+
+            async def look(session: ReadSession, things):
+                {begun}
+                await session.flush()
+                {waits}
+
+            async def leave(session: WriteSession, things):
+                {begun}
+                await session.flush()
+                task = asyncio.create_task(quick())
+                await task
+                await asyncio.gather(*[asyncio.create_task(quick()) for it in things])
+                task = asyncio.create_task(fetch())
+                task.cancel()
+                await asyncio.wait([task])
+                return asyncio.create_task(fetch())
+
+            async def job(context: Context, things):
+                {begun}
+                async with context.write() as session:
+                    await session.flush()
+                {waits}
+            """,
+        )
+        for begun, waits in (
+            ("task = asyncio.create_task(fetch())", "return await task"),
+            ("task = asyncio.ensure_future(fetch())", "await asyncio.wait_for(task, 5)"),
+            ("task = asyncio.create_task(asyncio.sleep(1))", "await asyncio.gather(task)"),
+            ("things = [asyncio.create_task(fetch())]", "await asyncio.gather(*things)"),
+            (
+                "all = asyncio.gather(*(asyncio.create_task(fetch()) for it in things))",
+                "async with asyncio.timeout(5): await all",
+            ),
+            ("task = None", "await asyncio.create_task(fetch())"),
+        )
+    ),
     bodies(
         "T601",
         "a route in a thread that asks another server",
