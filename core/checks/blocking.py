@@ -63,8 +63,10 @@ _REMEDIES = {
     r"|threading\.(Thread\(\)\.join|(R?Lock|(Bounded)?Semaphore)\(\)\.acquire)": (
         "use asyncio's own Queue, Event, Condition or Lock"
     ),
-    r"concurrent\.futures\.(wait|as_completed)|(.+\(\)\.submit|concurrent\.futures(\._base)?\.Future)"
-    r"\(\)\.(result|exception)": "await asyncio.wrap_future(…)",
+    r"concurrent\.futures\.(wait|as_completed)|(.+\(\)\.submit|asyncio\.run_coroutine_threadsafe"
+    r"|concurrent\.futures(\._base)?\.Future)\(\)\.(result|exception)": (
+        "await asyncio.wrap_future(…)"
+    ),
     r"asyncio\.run|asyncio\.get_(event|running)_loop\(\)\.run_(until_complete|forever)": "await it",
     rf"builtins\.open|{PATH}\.(open|(read|write)_(text|bytes))": _THREAD,
     r"builtins\.input|getpass\.getpass": "ask before the loop runs",

@@ -347,6 +347,35 @@ LOOP = [
     ),
     bodies(
         "T501",
+        "a result of a coroutine that the loop would have to run meanwhile",
+        bad="""
+        import asyncio
+
+        async def fetch():
+            return 1
+
+        async def read(loop: asyncio.AbstractEventLoop):
+            return asyncio.run_coroutine_threadsafe(fetch(), loop).result()  #<
+        """,
+        good="""
+        import asyncio
+
+        async def fetch():
+            return 1
+
+        def in_a_thread(loop: asyncio.AbstractEventLoop):
+            return asyncio.run_coroutine_threadsafe(fetch(), loop).result()
+
+        async def read(loop: asyncio.AbstractEventLoop):
+            future = asyncio.run_coroutine_threadsafe(fetch(), loop)
+            kept = asyncio.create_task(fetch())
+            await kept
+            await asyncio.to_thread(in_a_thread, loop)
+            return await asyncio.wrap_future(future), kept.result(), future.done()
+        """,
+    ),
+    bodies(
+        "T501",
         "a session of SQLModel's own",
         bad="""
         from sqlmodel import Session, create_engine, select
