@@ -52,9 +52,9 @@ _REMEDIES = {
     ),
     r"smtplib\.SMTP(_SSL)?(\(\)\.\w+)?|ftplib\.FTP(\(\)\.\w+)?"
     r"|boto3\.(client|resource)\(\)\.\w+|pymongo\.MongoClient(\(\)\.\w+)?": _THREAD,
-    r"shutil\.(copy|copy2|copyfile|copyfileobj|copytree|move|rmtree|make_archive|unpack_archive)": (
-        _THREAD
-    ),
+    r"shutil\.(copy|copy2|copyfile|copyfileobj|copytree|move|rmtree|make_archive|unpack_archive)"
+    r"|zipfile\.(Py)?ZipFile\(\)\.(extract|extractall|write)"
+    r"|tarfile\.(open|TarFile(\.open)?)\(\)\.(extract|extractall|add)": _THREAD,
     r"bcrypt\.(hashpw|checkpw|kdf)|hashlib\.(scrypt|pbkdf2_hmac)"
     r"|argon2(\._password_hasher)?\.PasswordHasher\(\)\.(hash|verify)"
     r"|passlib\.context\.CryptContext\(\)\.(hash|verify|verify_and_update)"

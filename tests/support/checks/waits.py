@@ -55,6 +55,46 @@ WAITS = [
         )
         for call in ("connection.connect(path)", "connection.recv(9)", "server.accept()")
     ),
+    *(
+        bodies(
+            "T501",
+            f"an archive: {call}",
+            bad=f"""
+            import tarfile
+            from zipfile import ZipFile
+
+            async def read(path, given: ZipFile):
+                with ZipFile(path) as archive, tarfile.open(path) as tape:
+                    return {call}  #<
+            """,
+            good=f"""
+            import asyncio, tarfile
+            from zipfile import ZipFile
+
+            class Archive:
+                def extractall(self, path):
+                    return path
+
+            def unpack(path, given: ZipFile):
+                with ZipFile(path) as archive, tarfile.open(path) as tape:
+                    return {call}
+
+            async def read(path, given: ZipFile):
+                await asyncio.to_thread(unpack, path, given)
+                await asyncio.to_thread(given.extractall, path)
+                return given.namelist(), Archive().extractall(path)
+            """,
+        )
+        for call in (
+            "ZipFile(path).extractall(path)",
+            "archive.extractall(path)",
+            "given.extract(path)",
+            "given.write(path)",
+            "tape.extractall(path)",
+            "tape.add(path)",
+            "tarfile.TarFile.open(path).extract(path)",
+        )
+    ),
     bodies(
         "T501",
         "a lambda under a name",
