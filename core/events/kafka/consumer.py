@@ -173,7 +173,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         )
         self._client.subscribe(sorted(there), listener=self)
         async with asyncio.timeout(START_SECONDS):
-            await self._client.start()
+            await _start(self._client)
         self._outage.over()
         return True
 
@@ -323,6 +323,19 @@ async def stop(client: AIOKafkaConsumer) -> None:
             await client.stop()
     except AWAY:
         await abandon(client)
+
+
+async def _start(client: AIOKafkaConsumer) -> None:
+    """Start it; who cancels that waits a moment for its end. aiokafka closes no connection that it
+    is cancelled on before it has the cluster's metadata."""
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    finally:
+        try:
+            await asyncio.wait({starting}, timeout=STOP_SECONDS)
+        finally:
+            starting.cancel()
 
 
 async def abandon(client: AIOKafkaConsumer) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.conn import AIOKafkaConnection
 
 from core.app import Tessera
 from core.events.kafka.consumer import KafkaConsumer
@@ -128,3 +131,27 @@ async def test_a_type_that_a_newer_process_registers_is_not_passed_by(
     monkeypatch.setattr(intake, "_wanted", {})
     await bells.strike(2)
     assert len(await bells.effects(2)) == 2
+
+
+async def test_a_group_that_is_left_while_it_joins_leaves_no_socket(
+    bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that is switched off while its consumer still connects (to a broker that takes its
+    time): nothing stays open, of which the interpreter would warn."""
+    answer = AIOKafkaConnection.send
+
+    async def take_its_time(connection: Any, *args: Any, **options: Any) -> Any:
+        await asyncio.sleep(0.1)
+        return await answer(connection, *args, **options)
+
+    with monkeypatch.context() as patch, warnings.catch_warnings(record=True) as told:
+        patch.setattr(AIOKafkaConnection, "send", take_its_time)
+        warnings.simplefilter("always")
+        for turn in range(8):
+            await bells.swap("tower")
+            await bells.swap("tower", "ledger")
+            await asyncio.sleep(turn * 0.02)
+        gc.collect()
+    assert [str(it.message) for it in told if it.category is ResourceWarning] == []
+    await bells.strike(1)
+    assert await bells.effects(1) == [(1, 1)]
