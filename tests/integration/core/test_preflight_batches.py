@@ -16,9 +16,10 @@ from tests.support.tried import Inspect, by_a_copy, by_a_new_interpreter
 
 HANGS = "@hookimpl\ndef services():\n    import time; time.sleep(1e9)\n"
 SLOW = "import time; time.sleep({seconds})\n"
-NAMES = [f"m{number:02}" for number in range(24)]
-"""Three in each batch."""
-LIMIT = 5.0
+NAMES = [f"m{number:02}" for number in range(16)]
+"""Two in each batch."""
+LIMIT = 8.0
+"""Longer than what forks take on a machine that is busy."""
 
 
 @pytest.fixture(autouse=True)
@@ -47,16 +48,16 @@ def plant(garden: Garden, *hanging: str) -> None:
 def test_however_many_hang_it_takes_little_more_than_the_time_of_one(
     garden: Garden, sqlite_url: str
 ) -> None:
-    """Two of three in every batch, instead of one in one, add less than another limit."""
+    """Both in every batch, instead of one in one, add less than another limit."""
     took = []
-    for hanging in (NAMES[:1], NAMES[:16]):
+    for hanging in (NAMES[:1], NAMES):
         plant(garden, *hanging)
         Path("var/preflight.json").unlink(missing_ok=True)
         began = time.monotonic()
         failures = by_a_new_interpreter(settings_for(sqlite_url, LIMIT))
         took.append(time.monotonic() - began)
         assert sorted(failures) == [*hanging]
-        assert all("did not return within 5 s" in it.reason for it in failures.values())
+        assert all("did not return within 8 s" in it.reason for it in failures.values())
     assert took[1] - took[0] < LIMIT - 1
 
 
