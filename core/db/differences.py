@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 from alembic.runtime.plugins import Plugin
@@ -63,15 +64,17 @@ def _compare_defaults(
     return PriorityDispatchResult.STOP
 
 
-_PLUGIN = Plugin("tessera.defaults")
-_PLUGIN.add_autogenerate_comparator(
-    _compare_defaults, "column", "server_default", priority=DispatchPriority.FIRST
-)
-COMPARISON: Mapping[str, Any] = {
-    "compare_server_default": True,
-    "autogenerate_plugins": ["alembic.autogenerate.*", _PLUGIN.name],
-}
-"""How Alembic is to compare, for its `configure`."""
+@cache
+def comparison() -> Mapping[str, Any]:
+    """How Alembic is to compare, for its `configure`; it knows our rule from the first call on."""
+    plugin = Plugin("tessera.defaults")
+    plugin.add_autogenerate_comparator(
+        _compare_defaults, "column", "server_default", priority=DispatchPriority.FIRST
+    )
+    return {
+        "compare_server_default": True,
+        "autogenerate_plugins": ["alembic.autogenerate.*", plugin.name],
+    }
 
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:

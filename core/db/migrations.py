@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db.differences import COMPARISON, describe
+from core.db.differences import comparison, describe
 from core.db.lock import WAIT_SECONDS, migration_lock
 from core.db.revisions import ModuleMigrations
 from core.db.rules import rule_differences
@@ -305,7 +305,7 @@ def _context(connection: Connection, module: ModuleMigrations) -> MigrationConte
         connection,
         opts={
             "version_table": module.version_table,
-            **COMPARISON,
+            **comparison(),
             "include_name": config.attributes["include_name"],
             "include_object": config.attributes["include_object"],
         },

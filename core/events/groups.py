@@ -163,8 +163,8 @@ async def register(session: WritableSession, plan: EventPlan) -> None:
     name = session.get_bind().dialect.name
     dialect = postgresql if name == "postgresql" else sqlite
     # The slower of two clocks: by a fast one, what is recorded next would be from before `since`.
-    by_database = (await session.exec(select(now_by(name)))).scalar_one()  # type: ignore[call-overload]
-    now = min(datetime.now(UTC), by_database)
+    here = datetime.now(UTC)
+    now = min(here, await session.scalar(select(now_by(name))) or here)
     for group in sorted(plan.groups, key=lambda group: group.name):
         made = dialect.insert(groups).values(name=group.name, created_at=now)
         await session.exec(made.on_conflict_do_nothing())

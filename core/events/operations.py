@@ -188,7 +188,7 @@ async def _plan_anew(database: Database) -> None:
     if database.dialect == "postgresql":
         with suppress(Unavailable):
             async with database.write_at_length() as session:
-                await session.exec(_ANALYZE)  # type: ignore[call-overload]
+                await (await session.connection()).execute(_ANALYZE)
 
 
 async def _alone(session: WritableSession, lock: Any) -> None:

@@ -31,6 +31,8 @@ from modules.orders.contracts import (
 from modules.orders.extensions import orders_placed, orders_pricing, orders_veto
 from modules.orders.pricing import MAX_TOTAL
 
+S = TypeVar("S")
+"""What an extension is shown: the draft, or the order."""
 T = TypeVar("T")
 log = structlog.get_logger("tessera.orders")
 
@@ -112,20 +114,20 @@ class Extensions:
         Raises ExtensionFailed, and any Problem that an extension raises.
         """
         for extension in self._context.extensions(orders_placed):
-            await extension(session, order)
+            await _held(extension, _nothing)(session, order)
 
 
 def _held(
-    extension: Extension[..., Any], rule: Callable[[OrderDraft, Any], T]
-) -> Callable[[WritableSession, OrderDraft], Awaitable[Any]]:
+    extension: Extension[..., Any], rule: Callable[[S, Any], T]
+) -> Callable[[WritableSession, S], Awaitable[Any]]:
     """The same extension, whose answer keeps to `rule`, and of which nothing stays if it fails.
 
     Without a savepoint PostgreSQL would refuse every statement after one of its that failed.
     """
 
-    async def call(session: WritableSession, draft: OrderDraft) -> T:
+    async def call(session: WritableSession, shown: S) -> T:
         async with _savepoint(session, extension):
-            kept = rule(draft, await extension.implementation(session, draft))
+            kept = rule(shown, await extension.implementation(session, shown))
             await session.flush()  # what is wrong with its rows is its failure, too
             return kept
 
@@ -175,6 +177,10 @@ def _lines_that_may_be(draft: OrderDraft, lines: Any) -> tuple[DraftLine, ...]:
 def _check_whole(what: str, value: Any, *, most: int) -> None:
     if type(value) is not int or not 0 <= value <= most:
         raise ValueError(f"it gave the {what} {value!r}, not a whole number from 0 to {most}")
+
+
+def _nothing(_: OrderDTO, __: Any) -> None:
+    """What it gives says nothing."""
 
 
 def _a_reason(_: OrderDraft, reason: Any) -> str | None:

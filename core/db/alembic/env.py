@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from core.db.differences import COMPARISON, render_item
+from core.db.differences import comparison, render_item
 from core.db.migrations import refuse_autocommit
 
 config = context.config
@@ -17,7 +17,7 @@ watch = config.attributes.get("watch")
 context.configure(
     connection=connection,
     version_table=config.attributes["version_table"],
-    **COMPARISON,
+    **comparison(),
     target_metadata=config.attributes["metadata"](),
     include_name=config.attributes["include_name"],
     include_object=config.attributes["include_object"],

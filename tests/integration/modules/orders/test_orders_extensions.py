@@ -307,6 +307,18 @@ def test_what_is_noted_of_a_placed_order(garden: Garden, database_url: str) -> N
         assert shop.call("GET", path).json()["category"] == noted
 
 
+@pytest.mark.parametrize("body", ["await session.close()", "await session.exec(text('ROLLBACK'))"])
+def test_what_notes_an_order_cannot_end_its_transaction_either(
+    garden: Garden, database_url: str, body: str
+) -> None:
+    """Of `orders_placed` it holds like of the others: there is no order, and nothing is taken."""
+    with shop_with(garden, database_url, "orders_placed", body) as shop:
+        tea = shop.product()
+        problem(shop.order(shop.ann, (tea, 2)), 500, "extension-failed")
+        assert shop.stock(tea) == 10
+        assert shop.call("GET", "/v1/orders", shop.ann).json() == []
+
+
 # --- ExchangeRates ---
 
 RATES = """
